@@ -1,0 +1,237 @@
+"""The contract between sources and the rest: records as they come, documents as every later stage sees them.
+
+What belongs here: the platform-neutral form of a record, its identity and its version. What does not: how one system's
+payload becomes a document (`sources/`), how a document becomes chunks (`chunking/`).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+from urllib.parse import quote
+
+import pyarrow as pa
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sync_assets.hashing import digest
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+Event = Literal["live", "deleted", "malformed"]
+
+
+class Visibility(StrEnum):
+    """Who may find a text. Unknown counts as the narrowest."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    RESTRICTED = "restricted"
+
+
+class Record(BaseModel):
+    """One upstream record as it came, with the moment it was seen.
+
+    Attributes:
+        record_id: the source's own id, with its kind where one platform numbers several kinds separately
+            (`77` for a ticket, `article-77` for an article).
+        event: `live`, `deleted` (gone upstream, payload may be empty) or `malformed` (kept as it came, with `problem`).
+        modified_at: upstream modification time; None where the payload has none that can be read.
+        observed_at: when the response that carried this record was received.
+        authoritative: seen by a sweep, which compares upstream with the ledger: stands whatever its modification time.
+        payload: the JSON value as received; for a record made of several responses an object with one key for each.
+        problem: why a malformed record could not be read.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    record_id: str = Field(min_length=1)
+    event: Event = "live"
+    modified_at: AwareDatetime | None = None
+    observed_at: AwareDatetime
+    authoritative: bool = False
+    payload: Any = None
+    problem: str | None = None
+
+
+class Part(BaseModel):
+    """One piece of a document with its own author, time and visibility: the description, a reply, a private note.
+
+    Attributes:
+        path: steady name of the part within its document, from upstream ids (`description`, `conversation-42`).
+        role: what the part is (`header`, `description`, `fields`, `comment`, `section`).
+        text: Markdown, entities decoded, quoted mail and signatures already stripped.
+        metadata: facts about the part that are stored beside its chunks and never embedded.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    role: str
+    text: str
+    visibility: Visibility = Visibility.INTERNAL
+    principals: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+class Document(BaseModel):
+    """The platform-neutral form of one record.
+
+    `parts` hold all text that is embedded; `metadata` holds what is stored beside it (status, priority, tags, times,
+    people). A change of metadata alone never changes `content_hash`, hence computes no embedding.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant: str
+    source: str
+    stream: str
+    record_id: str
+    title: str
+    url: str | None = None
+    parts: list[Part] = []
+    metadata: dict[str, Any] = {}
+    visibility: Visibility = Visibility.INTERNAL
+    principals: list[str] = []
+
+    @property
+    def document_id(self) -> str:
+        return document_id(self.tenant, self.source, self.record_id)
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the title and the texts of all parts with their places: what chunking reads."""
+        return digest([self.title, [[part.path, part.role, part.text] for part in self.parts]])
+
+    @property
+    def metadata_hash(self) -> str:
+        """Hash of everything else that is stored: metadata, visibility, principals, link, of the document and its parts."""
+        return digest(
+            [
+                self.metadata,
+                self.visibility,
+                self.principals,
+                self.url,
+                [[part.path, part.visibility, part.principals, part.metadata] for part in self.parts],
+            ]
+        )
+
+
+def document_id(tenant: str, platform: str, record_id: str) -> str:
+    """`{tenant}_{platform}_{record_id}`, parts escaped so that no two triples share an id.
+
+    >>> document_id("acme", "freshdesk", "article-77")
+    'acme_freshdesk_article-77'
+    >>> document_id("acme_eu", "freshdesk", "1/2")
+    'acme%5Feu_freshdesk_1%2F2'
+    """
+    return "_".join(quote(part, safe="").replace("_", "%5F") for part in (tenant, platform, record_id))
+
+
+VERSION_FIELDS = [
+    pa.field("modified_at", TIMESTAMP, metadata={"description": "Upstream modification time, UTC"}),
+    pa.field("observed_at", TIMESTAMP, metadata={"description": "When the record was received, UTC"}),
+    pa.field("authoritative", pa.bool_(), metadata={"description": "Seen by a sweep: stands whatever its modification time"}),
+]
+
+RAW_SCHEMA = pa.schema(
+    [
+        pa.field("partition", pa.string(), metadata={"description": "Window and tenant, as Dagster names the partition"}),
+        pa.field("record_id", pa.string(), metadata={"description": "The source's own id"}),
+        pa.field("event", pa.string(), metadata={"description": "live, deleted or malformed"}),
+        *VERSION_FIELDS,
+        pa.field("payload", pa.string(), metadata={"description": "The record as JSON, exactly as received"}),
+        pa.field("problem", pa.string(), metadata={"description": "Why a malformed record could not be read"}),
+    ]
+)
+
+IDENTITY_FIELDS = [
+    pa.field("partition", pa.string(), metadata={"description": "Window and tenant, as Dagster names the partition"}),
+    pa.field("tenant", pa.string(), metadata={"description": "Whose record this is"}),
+    pa.field("source", pa.string(), metadata={"description": "Upstream system"}),
+    pa.field("stream", pa.string(), metadata={"description": "Kind of record in the source"}),
+    pa.field("document_id", pa.string(), metadata={"description": "tenant_platform_id, unique over all sources"}),
+    pa.field("record_id", pa.string(), metadata={"description": "The source's own id"}),
+    pa.field("deleted", pa.bool_(), metadata={"description": "True for a tombstone: gone upstream"}),
+    *VERSION_FIELDS,
+]
+
+PART_TYPE = pa.struct(
+    [
+        pa.field("path", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("visibility", pa.string()),
+        pa.field("principals", pa.list_(pa.string())),
+        pa.field("metadata", pa.string()),
+    ]
+)
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        *IDENTITY_FIELDS,
+        pa.field("title", pa.string(), metadata={"description": "Subject or title, plain text"}),
+        pa.field("url", pa.string(), metadata={"description": "Where a person can open it; never a signed link"}),
+        pa.field("visibility", pa.string(), metadata={"description": "public, internal or restricted"}),
+        pa.field("principals", pa.list_(pa.string()), metadata={"description": "Who may see it when restricted"}),
+        pa.field("parts", pa.list_(PART_TYPE), metadata={"description": "Texts with path, role and visibility"}),
+        pa.field("metadata", pa.string(), metadata={"description": "Facts stored beside the text, as JSON"}),
+        pa.field("content_hash", pa.string(), metadata={"description": "Hash of title and texts"}),
+        pa.field("metadata_hash", pa.string(), metadata={"description": "Hash of everything else that is stored"}),
+    ]
+)
+
+
+class Version(BaseModel):
+    """What orders two observations of one document.
+
+    Attributes:
+        modified_at: upstream modification time.
+        observed_at: when this was received.
+        authoritative: seen by a sweep.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    modified_at: datetime
+    observed_at: datetime
+    authoritative: bool = False
+
+
+class Standing(BaseModel):
+    """The version of a document that stands in the ledger.
+
+    Attributes:
+        floor: observations made before this moment are history, whatever their modification time; set by a tombstone
+            and by a sweep that found upstream older than the ledger.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    modified_at: datetime
+    observed_at: datetime
+    floor: datetime
+    deleted: bool
+
+
+def is_stale(version: Version, standing: Standing) -> bool:
+    """True where `version` is older than what stands, so that applying it would turn the clock back.
+
+    The later (modification, observation) wins; after a tombstone, and for a sweep, the later observation wins.
+    """
+    if version.observed_at < standing.floor:
+        return True
+    if version.authoritative or standing.deleted:
+        return version.observed_at < standing.observed_at
+    return (version.modified_at, version.observed_at) < (standing.modified_at, standing.observed_at)
+
+
+def next_floor(version: Version, deleted: bool, standing: Standing | None) -> datetime:
+    """The floor after `version` was accepted over `standing`."""
+    if deleted or (standing is not None and version.modified_at < standing.modified_at):
+        return version.observed_at
+    return standing.floor if standing is not None else datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def public_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata without empty values, so that an absent and a null field are one thing."""
+    return {key: value for key, value in metadata.items() if value not in (None, "", [], {})}

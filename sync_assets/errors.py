@@ -1,0 +1,46 @@
+"""Every error that a user can meet: one line that names what was found, and the remedy.
+
+Messages are shown as they stand in the terminal, in Dagster's events and in the quarantine, so none may carry a secret.
+"""
+
+
+class SyncAssetsError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: what was found, in one line, naming the setting, tenant or file concerned.
+        remedy: what the reader can do about it, in one line.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message} {remedy}".strip())
+        self.message = message
+        self.remedy = remedy
+
+
+class SettingsError(SyncAssetsError):
+    """A setting or a command line option is missing or wrong; nothing was started."""
+
+
+class SourceError(SyncAssetsError):
+    """An upstream system refused, could not be reached or answered nonsense for a whole request."""
+
+
+class StorageError(SyncAssetsError):
+    """Object storage could not be read or written (a full disk, a missing bucket, a missing file)."""
+
+
+class LedgerError(SyncAssetsError):
+    """The ledger's database could not be reached, or a lock in it was not obtained in time."""
+
+
+class StoreError(SyncAssetsError):
+    """A vector store could not be reached, or refused a write."""
+
+
+class EmbeddingError(SyncAssetsError):
+    """A model could not be loaded or failed to embed."""
+
+
+class FingerprintMismatch(SyncAssetsError):
+    """A write carries another model fingerprint than its collection (law 6)."""

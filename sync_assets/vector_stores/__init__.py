@@ -1,0 +1,172 @@
+"""One protocol for every vector store, and the way to open one by name.
+
+What belongs here: how points are kept and found in one engine. What does not: which points ought to be there
+(`stages.py` and the ledger decide). A new store is one module and one entry point in the group
+`sync_assets.vector_stores`.
+
+Every write and every read names its tenant; there is no call without one (law 5). Searches name their audience (law 9).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from sync_assets.documents import Visibility
+
+
+class Collection(BaseModel):
+    """One physical collection: a kind of record embedded with one model.
+
+    Attributes:
+        name: physical name, lower case letters, digits and `_`, at most 48 characters.
+        dimension: length of its vectors. Distance is cosine.
+        fingerprint: of model and chunker; kept in the store itself and compared by `ensure_collection`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dimension: int
+    fingerprint: str
+
+
+class Point(BaseModel):
+    """A chunk as a store keeps it. `vector` is float32 of unit length; None in an `update_payloads` call."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    chunk_id: str
+    document_id: str
+    source: str
+    stream: str
+    record_id: str
+    path: str
+    role: str
+    text: str
+    title: str
+    url: str | None
+    visibility: Visibility
+    principals: list[str]
+    metadata: dict[str, Any]
+    content_hash: str
+    payload_hash: str
+    vector: np.ndarray | None = None
+
+
+class StoredChunk(BaseModel):
+    """What `scan` lists of a point."""
+
+    model_config = ConfigDict(frozen=True)
+
+    chunk_id: str
+    document_id: str
+    content_hash: str
+    payload_hash: str
+
+
+class Audience(BaseModel):
+    """On whose behalf a search is made.
+
+    `public` sees public chunks; `internal` sees public and internal ones. Restricted chunks are seen by those whose
+    principals they name, in either audience.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    visibility: Visibility
+    principals: frozenset[str] = frozenset()
+
+
+class Hit(BaseModel):
+    """One search result. `score` is the cosine similarity, -1..1, higher is nearer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    score: float
+    chunk_id: str
+    document_id: str
+    source: str
+    stream: str
+    record_id: str
+    path: str
+    role: str
+    text: str
+    title: str
+    url: str | None
+    visibility: Visibility
+    metadata: dict[str, Any]
+
+
+class VectorStore(Protocol):
+    """All methods raise `StoreError`, with the remedy, when the store can't be reached or refuses.
+
+    Writes are durable when the method returns, and idempotent: repeating one changes nothing.
+    """
+
+    def ensure_collection(self, collection: Collection) -> None:
+        """Create the collection with its indexes where it is missing.
+
+        Raises:
+            FingerprintMismatch: it exists with another fingerprint or dimension; the text names both.
+        """
+        ...
+
+    def upsert(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        """Write points whole, replacing those with the same chunk id."""
+        ...
+
+    def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        """Replace everything but the vector of points that exist; those that do not exist are left out."""
+        ...
+
+    def delete(self, collection: Collection, tenant: str, chunk_ids: Sequence[str]) -> None:
+        """Remove points by id; ids that are not there are no error."""
+        ...
+
+    def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
+        """For each document id in `keep`, remove its points whose chunk ids are not listed.
+
+        Returns:
+            How many points went.
+        """
+        ...
+
+    def drop_tenant(self, collection: Collection, tenant: str) -> None:
+        """Remove everything of a tenant."""
+        ...
+
+    def count(self, collection: Collection, tenant: str) -> int:
+        """How many points a tenant has."""
+        ...
+
+    def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
+        """All points of a tenant, streamed, each once, in no particular order."""
+        ...
+
+    def search(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        vector: np.ndarray,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """The nearest points of a tenant that the audience may see, best first; ties by chunk id.
+
+        Args:
+            filters: each key equal to its value, all of them; keys are `source`, `stream`, `document_id`, `record_id`,
+                `role`, or any metadata key. A metadata list matches when it contains the value. Values are compared as text
+                where either side is text.
+        Returns:
+            `limit` hits when that many exist, whatever the filters.
+        """
+        ...
+
+    def finish_load(self, collection: Collection, tenant: str) -> None:
+        """Called after a batch of writes: build or complete indexes that are better built after a load."""
+        ...
+
+    def close(self) -> None: ...
