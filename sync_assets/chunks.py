@@ -45,7 +45,11 @@ def chunk_id(document_id: str, path: str) -> str:
 CHUNK_SCHEMA = pa.schema(
     [
         *IDENTITY_FIELDS,
-        pa.field("chunk_id", pa.string(), metadata={"description": "UUIDv5 of document and path; null for a document without chunks"}),
+        pa.field(
+            "chunk_id",
+            pa.string(),
+            metadata={"description": "UUIDv5 of document and path; null for a document without chunks"},
+        ),
         pa.field("path", pa.string(), metadata={"description": "Steady place in the document"}),
         pa.field("role", pa.string(), metadata={"description": "header, description, fields, comment, section ..."}),
         pa.field("text", pa.string(), metadata={"description": "Exactly what is embedded"}),
@@ -56,7 +60,9 @@ CHUNK_SCHEMA = pa.schema(
         pa.field("title", pa.string(), metadata={"description": "Title of the document"}),
         pa.field("url", pa.string(), metadata={"description": "Where a person can open the document"}),
         pa.field("metadata", pa.string(), metadata={"description": "Facts of document and part, as JSON"}),
-        pa.field("payload_hash", pa.string(), metadata={"description": "Hash of all that is stored beside text and vector"}),
+        pa.field(
+            "payload_hash", pa.string(), metadata={"description": "Hash of all that is stored beside text and vector"}
+        ),
     ]
 )
 
@@ -64,5 +70,9 @@ CHUNK_SCHEMA = pa.schema(
 def embedding_schema(dimension: int) -> pa.Schema:
     """The chunk table with its vectors: `dimension` float32 numbers of unit length; null for a row without a chunk."""
     return CHUNK_SCHEMA.append(
-        pa.field("vector", pa.list_(pa.float32(), dimension), metadata={"description": f"Embedding, {dimension} float32, unit length"})
+        pa.field(
+            "vector",
+            pa.list_(pa.float32(), dimension),
+            metadata={"description": "Embedding: float32 numbers, unit length"},
+        )
     )

@@ -104,7 +104,7 @@ class Document(BaseModel):
 
     @property
     def metadata_hash(self) -> str:
-        """Hash of everything else that is stored: metadata, visibility, principals, link, of the document and its parts."""
+        """Hash of everything else that is stored, of the document and of its parts."""
         return digest(
             [
                 self.metadata,
@@ -130,12 +130,16 @@ def document_id(tenant: str, platform: str, record_id: str) -> str:
 VERSION_FIELDS = [
     pa.field("modified_at", TIMESTAMP, metadata={"description": "Upstream modification time, UTC"}),
     pa.field("observed_at", TIMESTAMP, metadata={"description": "When the record was received, UTC"}),
-    pa.field("authoritative", pa.bool_(), metadata={"description": "Seen by a sweep: stands whatever its modification time"}),
+    pa.field(
+        "authoritative", pa.bool_(), metadata={"description": "Seen by a sweep: stands whatever its modification time"}
+    ),
 ]
 
 RAW_SCHEMA = pa.schema(
     [
-        pa.field("partition", pa.string(), metadata={"description": "Window and tenant, as Dagster names the partition"}),
+        pa.field(
+            "partition", pa.string(), metadata={"description": "Window and tenant, as Dagster names the partition"}
+        ),
         pa.field("record_id", pa.string(), metadata={"description": "The source's own id"}),
         pa.field("event", pa.string(), metadata={"description": "live, deleted or malformed"}),
         *VERSION_FIELDS,

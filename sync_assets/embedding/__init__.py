@@ -4,7 +4,9 @@ What belongs here: models, their tokenizers, the cache of computed vectors. Impo
 model is loaded by the first call of `embed`.
 """
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -68,3 +70,19 @@ class Embedder(Protocol):
             EmbeddingError: the model could not be loaded, or failed on these texts.
         """
         ...
+
+
+@cache
+def open_embedder(model: str) -> Embedder:
+    """A model by name, opened once in a process; loads nothing yet.
+
+    Args:
+        model: a name that `SentenceTransformersEmbedder` knows, or `hash-<dimension>` for tests and benchmarks.
+    """
+    if match := re.fullmatch(r"hash-([1-9]\d*)", model):
+        from sync_assets.embedding.hash_embedder import HashEmbedder
+
+        return HashEmbedder(int(match[1]))
+    from sync_assets.embedding.sentence_transformers import SentenceTransformersEmbedder
+
+    return SentenceTransformersEmbedder(model)

@@ -8,10 +8,10 @@ Every write and every read names its tenant; there is no call without one (law 5
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sync_assets.documents import Visibility
 
@@ -27,8 +27,8 @@ class Collection(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    dimension: int
+    name: str = Field(pattern=r"^[a-z0-9_]{1,48}$")
+    dimension: int = Field(gt=0)
     fingerprint: str
 
 
@@ -75,7 +75,7 @@ class Audience(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    visibility: Visibility
+    visibility: Literal[Visibility.PUBLIC, Visibility.INTERNAL]
     principals: frozenset[str] = frozenset()
 
 
@@ -157,9 +157,11 @@ class VectorStore(Protocol):
         """The nearest points of a tenant that the audience may see, best first; ties by chunk id.
 
         Args:
+            limit: at most so many hits; below 1 none.
             filters: each key equal to its value, all of them; keys are `source`, `stream`, `document_id`, `record_id`,
-                `role`, or any metadata key. A metadata list matches when it contains the value. Values are compared as text
-                where either side is text.
+                `role`, or any metadata key. A metadata list matches when it contains the value; a list as value asks
+                for all its items. Values are compared as text where either side is text (`matching.py`).
+
         Returns:
             `limit` hits when that many exist, whatever the filters.
         """
@@ -169,4 +171,6 @@ class VectorStore(Protocol):
         """Called after a batch of writes: build or complete indexes that are better built after a load."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of connections, files and locks. Closing twice is no error."""
+        ...

@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/dagster_home
+
+.PHONY: demo dev test test-slow lint bench clean
+
+demo: $(VENV)/.installed  ## Sync the demo company into both stores, and search it
+	$(BIN)/sync-assets demo
+
+dev: $(VENV)/.installed  ## Open the Dagster UI on http://localhost:3000
+	$(BIN)/dagster dev
+
+test: $(VENV)/.installed  ## All tests but the slow ones
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.installed  ## Property tests with many examples, and a real deployment
+	$(BIN)/pytest -m "slow or not slow"
+
+lint: $(VENV)/.installed  ## Style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+bench: $(VENV)/.installed  ## Ratios that the README quotes
+	$(BIN)/python bench/sync.py
+
+clean:  ## Remove the virtual environment
+	rm -rf $(VENV)
+
+# torch comes first and by itself: later installs then keep its CPU build.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,575 @@
+"""The command line: `sync-assets`, the same as `python -m sync_assets`.
+
+What belongs here: options, printing, exit codes. 0 all good, 1 something failed, 2 wrong usage or settings, 3 finished
+but something was quarantined.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sync_assets.documents import Visibility
+from sync_assets.errors import SettingsError, SourceError, SyncAssetsError
+from sync_assets.services import Services
+from sync_assets.settings import load_settings
+
+if TYPE_CHECKING:
+    from sync_assets.sync import SyncRequest, SyncResult
+
+log = logging.getLogger("sync_assets")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Keep vector stores in step with the systems where support knowledge lives.",
+)
+upstream_app = typer.Typer(no_args_is_help=True, help="The demo company's servers.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Records that could not be processed.")
+tenants_app = typer.Typer(no_args_is_help=True, help="Whose accounts are synced.")
+database_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL.")
+app.add_typer(upstream_app, name="upstream")
+app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(tenants_app, name="tenants")
+app.add_typer(database_app, name="database")
+
+Source = Annotated[list[str] | None, typer.Option("--source", help="Only this source; may be repeated.")]
+Stream = Annotated[list[str] | None, typer.Option("--stream", help="Only this stream; may be repeated.")]
+TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant; may be repeated.")]
+OneTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
+OneSource = Annotated[str | None, typer.Option("--source", help="Only this source.")]
+OneStream = Annotated[str | None, typer.Option("--stream", help="Only this stream.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value for scripts, and nothing else on stdout.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the demo servers; 0 takes a free one.")]
+
+DEMO_PORT = 8790
+
+
+def main() -> None:
+    """Entry point: errors in one line, with the remedy."""
+    try:
+        app()
+    except SyncAssetsError as error:
+        log.error("%s", error)
+        Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Stopped. What was done so far is kept; the next sync does the rest.")
+        sys.exit(130)
+
+
+@app.command()
+def sync(
+    source: Source = None,
+    stream: Stream = None,
+    tenant: TenantOption = None,
+    since_hours: Annotated[
+        float | None,
+        typer.Option("--since-hours", min=0, help="Changes of the last N hours (default 24); 0 means all."),
+    ] = None,
+    incremental: Annotated[bool, typer.Option("--incremental", help="From where the last success ended.")] = False,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.")] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC, included.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that upstream has, with a sweep.")] = False,
+    until: Annotated[
+        str, typer.Option("--until", help="Last stage to run: raw, documents, chunks, embeddings or stores.")
+    ] = "stores",
+    sweep: Annotated[
+        bool | None,
+        typer.Option(
+            "--sweep/--no-sweep", help="Compare all live ids upstream with the ledger, and mend what differs."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="At most N records of each tenant and stream; moves no watermark."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, and run nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the vector stores in step with upstream.
+
+    Examples:
+
+        sync-assets sync                                  # changes of the last 24 hours, every tenant
+
+        sync-assets sync --incremental                    # from where the last success ended
+
+        sync-assets sync --all                            # everything, and deletions found by a sweep
+
+        sync-assets sync --tenant acme --from 2026-10-01 --to 2026-10-31
+
+        sync-assets sync --all --limit 50 --until chunks  # a quick look before a first load
+    """
+    from sync_assets.sync import SyncRequest
+
+    if sum([since_hours is not None, incremental, first is not None or last is not None, everything]) > 1:
+        raise SettingsError(
+            "--since-hours, --incremental, --from/--to and --all exclude each other.", "Choose one of them."
+        )
+    if (first is None) != (last is None):
+        raise SettingsError("--from and --to belong together.", "Give both; --to is included.")
+    if first is not None and last is not None and first > last:
+        raise SettingsError(f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}.", "Swap them.")
+    everything = everything or since_hours == 0
+    request = SyncRequest(
+        sources=tuple(source or ()),
+        streams=tuple(stream or ()),
+        tenants=tuple(tenant or ()),
+        since_hours=24 if since_hours is None else since_hours,
+        incremental=incremental,
+        first=first and first.replace(tzinfo=UTC),
+        last=last and last.replace(tzinfo=UTC),
+        everything=everything,
+        until=_stage(until),
+        sweep=everything if sweep is None else sweep,
+        limit=limit,
+    )
+    with _services() as services:
+        if dry_run:
+            _print_plan(services, request, as_json)
+            return
+        result = run_sync(services, request, quiet=as_json)
+    _print_either(result, as_json)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
+    tenant: Annotated[str, typer.Option("--tenant", help="Whose documents.", show_default=False)],
+    source: OneSource = None,
+    store: Annotated[str | None, typer.Option("--store", help="Which vector store answers.")] = None,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="How many documents.")] = 5,
+    audience: Annotated[
+        Visibility, typer.Option("--audience", help="On whose behalf: `internal` sees private notes too.")
+    ] = Visibility.PUBLIC,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option("--principal", help="A group or person that restricted texts may name; repeatable."),
+    ] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="key=value on stream, role or any metadata; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find the documents of a tenant that are nearest to a text.
+
+    Examples:
+
+        sync-assets search "router keeps restarting" --tenant acme
+
+        sync-assets search "refund" --tenant acme --audience internal --filter status=open --store pgvector
+    """
+    from sync_assets.search import search as find
+    from sync_assets.vector_stores import Audience
+
+    if audience is Visibility.RESTRICTED:
+        raise SettingsError("--audience is public or internal.", "Name --principal to see restricted texts.")
+    wanted = dict(_pair(item) for item in filters or [])
+    with _services() as services:
+        hits = find(
+            services,
+            text,
+            tenant=tenant,
+            audience=Audience(visibility=audience, principals=frozenset(principal or ())),
+            top_k=top_k,
+            source=source,
+            store=store,
+            filters=wanted,
+        )
+    if as_json:
+        _print_json([hit.model_dump(mode="json") for hit in hits])
+        return
+    _print_hits(hits)
+
+
+@app.command()
+def status(tenant: OneTenant = None, as_json: Json = False) -> None:
+    """What each store has of each tenant and stream.
+
+    Examples:
+
+        sync-assets status
+
+        sync-assets status --tenant acme --json
+    """
+    with _services() as services:
+        if as_json:
+            _print_json(_status_rows(services, tenant))
+        else:
+            print_status(services, tenant)
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the demo company's servers running until Ctrl-C.")
+    ] = False,
+    port: Port = DEMO_PORT,
+    as_json: Json = False,
+) -> None:
+    """Sync a simulated company into both stores, prove that they are equal, and search them.
+
+    Examples:
+
+        sync-assets demo
+
+        sync-assets demo --keep    # and edit tickets at the demo servers meanwhile
+    """
+    from sync_assets.demo.tour import run_demo
+
+    with _services() as services:
+        raise typer.Exit(run_demo(services, keep=keep, port=port, as_json=as_json))
+
+
+@upstream_app.command("serve")
+def upstream_serve(port: Port = DEMO_PORT) -> None:
+    """Run the demo company's servers alone, until stopped.
+
+    Examples:
+
+        sync-assets upstream serve --port 8790
+    """
+    from sync_assets.demo.tour import serve
+
+    serve(port)
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    tenant: OneTenant = None, source: OneSource = None, stream: OneStream = None, as_json: Json = False
+) -> None:
+    """Show what is in quarantine, and why.
+
+    Examples:
+
+        sync-assets quarantine list --tenant acme
+    """
+    with _services() as services:
+        records = services.ledger.quarantined(tenant, source, stream)
+    if as_json:
+        _print_json([record.model_dump(mode="json") for record in records])
+        return
+    names = ("tenant", "source", "stream", "record_id", "stage", "attempts", "window", "reason")
+    if records:
+        Console().print(_table(names, [record.model_dump(include=set(names)) for record in records]))
+    else:
+        Console().print("Nothing is in quarantine.")
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    tenant: OneTenant = None, source: OneSource = None, stream: OneStream = None, as_json: Json = False
+) -> None:
+    """Fetch quarantined records again and send them through the whole chain, whatever they cost so far.
+
+    Examples:
+
+        sync-assets quarantine retry --tenant acme --source freshdesk
+    """
+    from sync_assets.sync import retry_requests
+
+    with _services() as services:
+        records = services.ledger.quarantined(tenant, source, stream)
+        services.ledger.reset_attempts(tenant, source, stream)
+        result = None
+        for request in retry_requests(records):
+            result = run_sync(services, request, quiet=as_json, result=result)
+        left = services.ledger.quarantined(tenant, source, stream)
+    if result is not None:
+        _print_either(result, as_json)
+    elif as_json:
+        _print_json({"quarantined": 0})
+    if not as_json:
+        Console().print(f"{len(records) - len(left)} of {len(records)} left quarantine.")
+    raise typer.Exit(1 if result and result.failures else 3 if left else 0)
+
+
+@quarantine_app.command("drop")
+def quarantine_drop(
+    tenant: OneTenant = None,
+    source: OneSource = None,
+    stream: OneStream = None,
+    record: Annotated[list[str] | None, typer.Option("--record", help="Only this record id; may be repeated.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop; without it, only show what would be dropped.")] = False,
+) -> None:
+    """Forget quarantined records. They stay out of the stores until they change upstream.
+
+    Examples:
+
+        sync-assets quarantine drop --tenant acme --record 4711        # shows
+
+        sync-assets quarantine drop --tenant acme --record 4711 --yes  # drops
+    """
+    console = Console()
+    with _services() as services:
+        held = [
+            item
+            for item in services.ledger.quarantined(tenant, source, stream)
+            if not record or item.record_id in record
+        ]
+        if not yes:
+            names = ("tenant", "source", "stream", "record_id", "stage", "reason")
+            console.print(_table(names, [item.model_dump(include=set(names)) for item in held]))
+            console.print(f"{len(held)} would be dropped; nothing was. Say --yes to drop them.")
+            return
+        dropped = services.ledger.drop_from_quarantine(tenant, source, stream, record_ids=record)
+    console.print(f"{dropped} dropped.")
+
+
+@tenants_app.command("register")
+def tenants_register() -> None:
+    """Add the tenants of the tenants file to Dagster's partitions.
+
+    Examples:
+
+        sync-assets tenants register
+    """
+    from sync_assets.definitions import build_defs
+    from sync_assets.runs import open_instance
+    from sync_assets.sync import Planner
+
+    with _services() as services, open_instance() as instance:
+        planner = Planner(services, build_defs(services), instance)
+        for source in sorted(
+            {source for name in services.tenants.names() for source in services.tenants.sources(name)}
+        ):
+            planner.register(source)
+            Console().print(f"{source}: {', '.join(services.tenants.names(source))}")
+
+
+@tenants_app.command("check")
+def tenants_check(as_json: Json = False) -> None:
+    """Validate every setting and try every credential with one cheap call.
+
+    Examples:
+
+        sync-assets tenants check
+    """
+    rows: list[dict[str, Any]] = []
+    with _services() as services:
+        for tenant in services.tenants.names():
+            for source in services.tenants.sources(tenant):
+                try:
+                    with services.tenants.open(source, tenant) as account:
+                        rows.append({"tenant": tenant, "source": source, "ok": True, "detail": account.check()})
+                except SourceError as error:
+                    rows.append({"tenant": tenant, "source": source, "ok": False, "detail": str(error)})
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        Console().print(_table(("tenant", "source", "ok", "detail"), rows))
+    else:
+        Console().print(f"No tenants in {load_settings().tenants_path}.")
+    raise typer.Exit(0 if all(row["ok"] for row in rows) else 1)
+
+
+@database_app.command("status")
+def database_status() -> None:
+    """Say whether the embedded PostgreSQL runs, and where.
+
+    Examples:
+
+        sync-assets database status
+    """
+    from sync_assets import postgres
+
+    Console().print(postgres.status(load_settings()))
+
+
+@database_app.command("stop")
+def database_stop() -> None:
+    """Stop the embedded PostgreSQL. Syncs and searches that run now lose their connection; the next one starts it.
+
+    Examples:
+
+        sync-assets database stop
+    """
+    from sync_assets import postgres
+
+    postgres.stop(load_settings())
+    Console().print("Stopped.")
+
+
+def run_sync(
+    services: Services, request: "SyncRequest", quiet: bool = False, result: "SyncResult | None" = None
+) -> "SyncResult":
+    """Run a request with progress on the terminal, or silently; counts are added to `result` where one is given."""
+    from sync_assets.components.progress import watcher
+    from sync_assets.definitions import build_defs
+    from sync_assets.runs import open_instance
+    from sync_assets.sync import Syncer
+
+    with open_instance() as instance, _progress(quiet) as (announce, watch):
+        token = watcher.set(watch)
+        try:
+            result = Syncer(services, build_defs(services), instance, announce).sync(request, result)
+        finally:
+            watcher.reset(token)
+    for failure in result.failures:
+        log.error("%s", failure)
+    log.info("%s", json.dumps({name: value for name, value in result.summary().items() if name != "stages"}))
+    return result
+
+
+@contextmanager
+def _services() -> Iterator[Services]:
+    """Settings, the log file of the day, and the parts behind them; closed at the end."""
+    settings = load_settings()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(settings.home)
+    _log_to_file(settings.home / "logs" / f"sync-assets-{datetime.now(UTC):%Y-%m-%d}.log")
+    log.info("%s", " ".join(["sync-assets", *sys.argv[1:]]))
+    services = Services(settings)
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+def _log_to_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    """Two callables: one line to announce a run, and the watcher of its stages."""
+    from sync_assets.terminal import StageProgress
+
+    with StageProgress(quiet) as progress:
+        yield progress.announce, progress.watch
+
+
+_STATUS = ("tenant", "source", "stream", "store", "documents", "chunks", "vectors", "quarantined", "last_success")
+
+
+def _status_rows(services: Services, tenant: str | None) -> list[dict[str, Any]]:
+    rows = []
+    for row in services.ledger.status(tenant):
+        collection = row["collection"]
+        vectors = services.store(row["store"]).count(collection, row["tenant"]) if collection else 0
+        row |= {"vectors": vectors, "last_success": row["last_success"].isoformat(timespec="seconds")}
+        rows.append({name: row[name] for name in _STATUS})
+    return rows
+
+
+def print_status(services: Services, tenant: str | None = None) -> None:
+    """A table with a row for each tenant, source, stream and store."""
+    rows = _status_rows(services, tenant)
+    if rows:
+        Console().print(_table(_STATUS, rows))
+    else:
+        Console().print("Nothing was synced yet. Run `sync-assets sync`, or `sync-assets demo` for a look.")
+
+
+def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> None:
+    from sync_assets.definitions import build_defs
+    from sync_assets.runs import open_instance
+    from sync_assets.sync import Syncer
+
+    with open_instance() as instance:
+        planned = Syncer(services, build_defs(services), instance, lambda line: None).plan(request)
+    rows = [
+        {
+            "source": run.source,
+            "streams": ", ".join(run.streams),
+            "tenants": ", ".join(run.tenants),
+            "first_window": run.first_window,
+            "last_window": run.last_window,
+            "windows": run.windows,
+            "assets": len(run.assets),
+            "sweep": request.sweep,
+        }
+        for run in planned
+    ]
+    if as_json:
+        _print_json({"runs": rows})
+        return
+    Console().print(_table(tuple(rows[0]), rows))
+    Console().print("Dry run: nothing was fetched or written.")
+
+
+def print_result(result: "SyncResult") -> None:
+    """What a sync did, stage by stage, and what failed."""
+    summary = result.summary()
+    console = Console()
+    names = ("source", "stream", "stage", "documents", "chunks", "added", "changed", "unchanged", "deleted")
+    names += ("embedded", "reused", "written", "payloads", "quarantined")
+    console.print(_table(names, [{name: row.get(name, "") for name in names} for row in summary["stages"]]))
+    console.print(
+        f"{summary['documents']} documents, {summary['chunks']} chunks, {summary['embedded']} embedded, "
+        f"{summary['reused']} reused, {summary['written']} vectors written, {summary['deleted']} deleted, "
+        f"{summary['quarantined']} quarantined, {summary['seconds']:.1f} s"
+    )
+    for failure in result.failures:
+        Console(stderr=True).print(f"[red]Failed:[/red] {escape(failure)}", soft_wrap=True)
+    if summary["quarantined"]:
+        console.print("See `sync-assets quarantine list`; the next sync tries these records again.")
+
+
+def _print_either(result: "SyncResult", as_json: bool) -> None:
+    if as_json:
+        _print_json(result.summary())
+    else:
+        print_result(result)
+
+
+def _print_hits(hits: list[Any]) -> None:
+    console = Console()
+    if not hits:
+        console.print("Nothing found.")
+    for rank, hit in enumerate(hits, 1):
+        console.print(
+            f"[bold]{rank}. {escape(hit.title)}[/bold]  {hit.score:.3f}  {hit.visibility} {hit.stream} {hit.path}",
+            soft_wrap=True,
+        )
+        console.print(f"   {escape(' '.join(hit.text.split())[:200])}", soft_wrap=True, highlight=False)
+        if hit.url:
+            console.print(f"   {escape(hit.url)}", soft_wrap=True)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _table(names: tuple[str, ...], rows: list[dict[str, Any]]) -> Table:
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*(escape(str(row.get(name, ""))) for name in names))
+    return table
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise SettingsError(f"--filter {text!r} is not key=value.", "For example --filter status=open.")
+    return key, value
+
+
+def _stage(name: str) -> Any:
+    from typing import get_args
+
+    from sync_assets.sync import Until
+
+    if name not in get_args(Until):
+        raise SettingsError(f"--until {name!r} is no stage.", f"Stages are: {', '.join(get_args(Until))}.")
+    return name

@@ -1,0 +1,5 @@
+"""The Dagster components that `defs/` instantiates; Dagster lives here and in `io_managers/`."""
+
+from sync_assets.components.source_sync import SourceSync
+
+__all__ = ["SourceSync"]

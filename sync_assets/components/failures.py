@@ -1,0 +1,17 @@
+"""Our errors as Dagster shows them: one line with the remedy at the top of the failed step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from sync_assets.errors import SettingsError, SyncAssetsError
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn `SyncAssetsError` into `dagster.Failure`; a wrong setting is not worth a retry."""
+    try:
+        yield
+    except SyncAssetsError as error:
+        raise dg.Failure(str(error), allow_retries=not isinstance(error, SettingsError)) from error

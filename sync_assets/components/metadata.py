@@ -1,0 +1,115 @@
+"""What people see of a stage in the Dagster UI: column schemas, counts, previews and check results."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from sync_assets.ledger import QuarantinedRecord
+from sync_assets.stages import Report
+
+_SAMPLE = 20
+
+
+def column_schema(schema: pa.Schema) -> dg.TableSchema:
+    """The columns of a stage with their descriptions."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                field.name,
+                "vector" if pa.types.is_fixed_size_list(field.type) else str(field.type),
+                (field.metadata or {}).get(b"description", b"").decode() or None,
+                dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in schema
+        ]
+    )
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; cells hold neither pipes nor line breaks."""
+    if not rows:
+        return "*nothing to show*"
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+    lines += [f"| {' | '.join(_cell(row.get(name)) for name in names)} |" for row in rows]
+    return "\n".join(lines)
+
+
+# Always shown, so that the UI can plot them over time.
+_COUNTS = {
+    "raw": ("records", "live", "deleted", "malformed"),
+    "documents": ("documents", "added", "changed", "unchanged", "deleted", "stale"),
+    "chunks": ("documents", "chunks"),
+    "embeddings": ("documents", "chunks", "tokens", "embedded", "reused"),
+}
+_STORE_COUNTS = ("documents", "chunks", "added", "changed", "unchanged", "deleted", "written", "payloads", "removed")
+
+
+def report_metadata(report: Report) -> dict[str, Any]:
+    """Metadata that a run's partitions share: a preview, and what went wrong."""
+    metadata: dict[str, Any] = {}
+    if report.preview:
+        metadata["preview"] = dg.MetadataValue.md(markdown_table(report.preview))
+    if report.quarantined:
+        metadata["quarantined_records"] = dg.MetadataValue.md(_quarantine_table(report.quarantined))
+    if report.problems:
+        metadata["problems"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in report.problems))
+    return metadata
+
+
+def partition_metadata(report: Report) -> dict[str, dict[str, Any]]:
+    """Metadata of each partition of a run, by partition key: its own counts and digest, zeros included."""
+    names = (*_COUNTS.get(report.stage, _STORE_COUNTS), "quarantined")
+    return {
+        partition.key: {
+            "dagster/partition_row_count": report.digests[partition].rows,
+            "digest": report.digests[partition].hexdigest(),
+            **{name: counts[name] for name in names},
+        }
+        for partition, counts in report.counts.items()
+    }
+
+
+def quarantine_check(held: Sequence[QuarantinedRecord], asset_key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Red while records of the run's tenants are in quarantine at this stage, naming tenants, windows and reasons."""
+    return dg.AssetCheckResult(
+        check_name="quarantine",
+        asset_key=asset_key,
+        passed=not held,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{len(held)} in quarantine; see `sync-assets quarantine list`"
+        if held
+        else "nothing in quarantine",
+        metadata={
+            "quarantined": len(held),
+            "tenants": ", ".join(sorted({record.tenant for record in held})) or "none",
+            "windows": ", ".join(sorted({record.window for record in held})[:_SAMPLE]) or "none",
+            "records": dg.MetadataValue.md(_quarantine_table(held)),
+        },
+    )
+
+
+def sweep_check(report: Report, asset_key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Red where a sweep refused to delete."""
+    return dg.AssetCheckResult(
+        check_name="sweep",
+        asset_key=asset_key,
+        passed=not report.problems,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=" ".join(report.problems) or "no sweep refused",
+    )
+
+
+def _quarantine_table(records: Sequence[QuarantinedRecord]) -> str:
+    return markdown_table(
+        [
+            {"tenant": record.tenant, "record": record.record_id, "stage": record.stage, "reason": record.reason[:200]}
+            for record in records[:_SAMPLE]
+        ]
+    )
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str("" if value is None else value).split()).replace("|", "\\|")

@@ -1,0 +1,61 @@
+"""From Dagster's partitions to ours: windows of time by tenants that come and go."""
+
+import dagster as dg
+
+from sync_assets.batches import Grain, Partition
+from sync_assets.tenants import valid_tenant
+
+_WINDOWS: dict[Grain, type[dg.TimeWindowPartitionsDefinition]] = {
+    "hour": dg.HourlyPartitionsDefinition,
+    "day": dg.DailyPartitionsDefinition,
+    "week": dg.WeeklyPartitionsDefinition,
+    "month": dg.MonthlyPartitionsDefinition,
+}
+_FORMATS: dict[Grain, str] = {
+    "hour": "%Y-%m-%d-%H:%M",
+    "day": "%Y-%m-%d",
+    "week": "%Y-%m-%d",
+    "month": "%Y-%m-%d",
+}
+
+
+def tenants_name(source: str) -> str:
+    """Name of the dynamic partitions that hold a source's tenants."""
+    return f"{source}_tenants"
+
+
+def build_partitions(source: str, grain: Grain, start: str) -> dg.MultiPartitionsDefinition:
+    """{date, tenant}: windows of the upstream modification time, UTC, the present one included."""
+    import datetime as dt
+
+    first = dt.datetime.fromisoformat(start).strftime(_FORMATS[grain])
+    windows = _WINDOWS[grain](start_date=first, end_offset=1)  # pyright: ignore[reportCallIssue] the four share this signature
+    return dg.MultiPartitionsDefinition(
+        {"date": windows, "tenant": dg.DynamicPartitionsDefinition(name=tenants_name(source))}
+    )
+
+
+def time_windows(definition: dg.PartitionsDefinition) -> dg.TimeWindowPartitionsDefinition:
+    """The time dimension of a chain's partitions."""
+    assert isinstance(definition, dg.MultiPartitionsDefinition)  # noqa: S101 build_partitions made it
+    windows = definition.get_partitions_def_for_dimension("date")
+    assert isinstance(windows, dg.TimeWindowPartitionsDefinition)  # noqa: S101
+    return windows
+
+
+def to_partition(definition: dg.PartitionsDefinition, key: str) -> Partition:
+    """Our partition for one of Dagster's.
+
+    Raises:
+        SettingsError: the tenant was added by hand under a name that is not allowed.
+    """
+    assert isinstance(definition, dg.MultiPartitionsDefinition)  # noqa: S101
+    parts = definition.get_partition_key_from_str(key).keys_by_dimension
+    window = time_windows(definition).time_window_for_partition_key(parts["date"])
+    return Partition(valid_tenant(parts["tenant"]), parts["date"], window.start, window.end)
+
+
+def grain_of(definition: dg.PartitionsDefinition) -> Grain:
+    """The grain that `build_partitions` was called with."""
+    windows = time_windows(definition)
+    return next(grain for grain, kind in _WINDOWS.items() if isinstance(windows, kind))

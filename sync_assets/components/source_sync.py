@@ -1,0 +1,263 @@
+"""The chain of a source: for each stream raw, documents, chunks, embeddings and one asset for each store.
+
+What belongs here: how the plain stages become assets that people see, partition and backfill. What the stages do is in
+`stages/`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from sync_assets.batches import Batch, Grain, Stage
+from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
+from sync_assets.components.failures import failures
+from sync_assets.components.metadata import (
+    column_schema,
+    partition_metadata,
+    quarantine_check,
+    report_metadata,
+    sweep_check,
+)
+from sync_assets.components.partitions import build_partitions, to_partition
+from sync_assets.components.progress import progress_of
+from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
+from sync_assets.services import Services
+from sync_assets.sources import SOURCE_NAMES
+from sync_assets.stages import Context, Partition, Report, Stream
+from sync_assets.stages.raw import RawOptions
+
+_STORE_KINDS = {"qdrant": "qdrant", "pgvector": "postgres", "chroma": "chroma"}
+
+
+class StreamSync(dg.Model):
+    """One stream of a source.
+
+    Attributes:
+        description: what its records are, for people.
+        stores: vector stores that it is kept in.
+        collection: what its collection is called in every store; default `<source>_<stream>`.
+        model: embedding model; default the installation's SYNC_ASSETS_MODEL.
+        chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
+    """
+
+    description: str
+    stores: list[str] = Field(min_length=1)
+    collection: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]{0,38}$")
+    model: str | None = None
+    chunk_tokens: int | None = Field(None, ge=16)
+
+
+class SourceSync(dg.Component, dg.Model, dg.Resolvable):
+    """Keeps the streams of one upstream system in step with the vector stores.
+
+    Attributes:
+        source: the upstream system; `sync_assets/sources/<source>.py` speaks its protocol.
+        streams: its streams by name.
+        grain: width of the windows of the upstream modification time.
+        start: first window; older records are found by sweeps.
+        owners: of every asset, as e-mail addresses or `team:<name>`.
+    """
+
+    source: str
+    streams: dict[str, StreamSync]
+    grain: Grain = "day"
+    start: str = Field("2020-01-01", pattern=r"^\d{4}-\d\d-\d\d$")
+    owners: list[str] = []
+
+    @model_validator(mode="after")
+    def _known_source(self) -> "SourceSync":
+        if self.source not in SOURCE_NAMES:
+            raise ValueError(f"source {self.source!r} is unknown; sources are: {', '.join(SOURCE_NAMES)}")
+        return self
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        partitions = build_partitions(self.source, self.grain, self.start)
+        assets: list[Any] = []
+        for name, sync in self.streams.items():
+            stream = Stream(
+                source=self.source,
+                name=name,
+                grain=self.grain,
+                stores=tuple(sync.stores),
+                collection=sync.collection or f"{self.source}_{name}",
+                model=sync.model,
+                chunk_tokens=sync.chunk_tokens,
+            )
+            assets.extend(_StreamAssets(stream, sync.description, partitions, self.owners).build())
+        return dg.Definitions(assets=assets)
+
+
+class _StreamAssets:
+    """The assets of one stream."""
+
+    def __init__(
+        self, stream: Stream, description: str, partitions: dg.PartitionsDefinition, owners: Sequence[str]
+    ) -> None:
+        self._stream = stream
+        self._description = description
+        self._partitions = partitions
+        self._owners = list(owners)
+
+    def build(self) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
+        yield self._upstream()
+        yield self._raw()
+        yield self._transformation("documents", "raw", DOCUMENT_SCHEMA)
+        yield self._transformation("chunks", "documents", CHUNK_SCHEMA)
+        yield self._transformation("embeddings", "chunks", embedding_schema(1))
+        for store in self._stream.stores:
+            yield self._store(store)
+
+    def _key(self, stage: str) -> dg.AssetKey:
+        return dg.AssetKey([self._stream.source, self._stream.name, stage])
+
+    def _upstream(self) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            self._key("upstream"),
+            description=f"{self._description} The system itself: what is seen of it is for people, nothing runs on it.",
+            group_name=self._stream.source,
+            kinds={self._stream.source},
+            owners=self._owners,
+            tags={"stream": self._stream.name, "stage": "upstream"},
+        )
+
+    def _common(self, stage: str, description: str, kinds: set[str], schema: pa.Schema | None = None) -> dict[str, Any]:
+        return {
+            "key": self._key(stage),
+            "partitions_def": self._partitions,
+            "backfill_policy": dg.BackfillPolicy.single_run(),
+            "description": description,
+            "group_name": self._stream.source,
+            "owners": self._owners,
+            "kinds": kinds,
+            "tags": {"stream": self._stream.name, "stage": stage},
+            "metadata": {"dagster/column_schema": column_schema(schema)} if schema is not None else {},
+        }
+
+    def _check(self, name: str, stage: str, description: str) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(name, asset=self._key(stage), description=description)
+
+    def _quarantine_spec(self, stage: str) -> dg.AssetCheckSpec:
+        return self._check("quarantine", stage, "No record is in quarantine at this stage, for the run's tenants.")
+
+    def _raw(self) -> dg.AssetsDefinition:
+        stream = self._stream
+        from sync_assets.stages.raw import extract_raw
+
+        class RawConfig(dg.Config, RawOptions):
+            """How to fetch."""
+
+        @dg.asset(
+            **self._common(
+                "raw",
+                f"{self._description} The changes of each window as received, one compressed JSON line a record.",
+                {stream.source, "json"},
+                RAW_SCHEMA,
+            ),
+            deps=[self._key("upstream")],
+            pool=f"{stream.source}_api",
+            io_manager_key="object_storage",
+            check_specs=[
+                self._quarantine_spec("raw"),
+                self._check("sweep", "raw", "No sweep of this run refused to delete."),
+            ],
+        )
+        def raw(context: dg.AssetExecutionContext, config: RawConfig, services: dg.ResourceParam[Services]) -> Any:
+            with failures():
+                stage_context = self._context(context, services)
+                options = RawOptions(sweep=config.sweep, limit=config.limit)
+                batch, report = extract_raw(stage_context, self._run_partitions(context), options)
+                sweep = sweep_check(report, self._key("raw"))
+                return self._result(context, services, report, batch, [sweep])
+
+        return raw
+
+    def _transformation(self, stage: Stage, upstream: Stage, schema: pa.Schema) -> dg.AssetsDefinition:
+        descriptions = {
+            "documents": "Records in platform-neutral form, tombstones too; what is older than the ledger is left out.",
+            "chunks": "Documents cut into pieces that the model reads whole, each with a steady id.",
+            "embeddings": "A vector for every chunk, computed once for each text and model.",
+        }
+
+        @dg.asset(
+            **self._common(stage, descriptions[stage], {"python", "parquet"}, schema),
+            ins={"batch": dg.AssetIn(self._key(upstream))},
+            io_manager_key="documents" if stage == "documents" else "object_storage",
+            check_specs=[self._quarantine_spec(stage)],
+        )
+        def transform(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], batch: Batch) -> Any:
+            with failures():
+                result, report = _make(stage)(self._context(context, services), batch)
+                return self._result(context, services, report, result)
+
+        return transform
+
+    def _store(self, store: str) -> dg.AssetsDefinition:
+        @dg.asset(
+            **self._common(
+                store,
+                f"The chunks of every live document, searchable in {store}'s collection {self._stream.collection}.",
+                {_STORE_KINDS.get(store, store)},
+            ),
+            ins={"batch": dg.AssetIn(self._key("embeddings"))},
+            check_specs=[self._quarantine_spec(store)],
+        )
+        def apply(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], batch: Batch) -> Any:
+            from sync_assets.stages.store import apply_to_store
+
+            with failures():
+                return self._result(
+                    context, services, apply_to_store(self._context(context, services), store, batch), None
+                )
+
+        return apply
+
+    def _context(self, context: dg.AssetExecutionContext, services: Services) -> Context:
+        return Context(services, self._stream, progress_of(context))
+
+    def _run_partitions(self, context: dg.AssetExecutionContext) -> list[Partition]:
+        return [to_partition(self._partitions, key) for key in context.partition_keys]
+
+    def _result(
+        self,
+        context: dg.AssetExecutionContext,
+        services: Services,
+        report: Report,
+        batch: Batch | None,
+        checks: Sequence[dg.AssetCheckResult] = (),
+    ) -> Any:
+        key = self._key(report.stage)
+        for partition, metadata in partition_metadata(report).items():
+            context.add_asset_metadata(metadata, partition_key=partition)
+        tenants = {partition.tenant for partition in report.counts}
+        held = [
+            record
+            for record in services.ledger.quarantined(None, self._stream.source, self._stream.name, report.stage)
+            if record.tenant in tenants
+        ]
+        if report.problems:
+            context.log.warning("%s", " ".join(report.problems))
+        output = {"value": batch} if batch is not None else {}
+        return dg.MaterializeResult(
+            **output,
+            asset_key=key,
+            metadata=report_metadata(report),
+            data_version=dg.DataVersion(report.data_version),
+            check_results=[quarantine_check(held, key), *checks],
+        )
+
+
+def _make(stage: Stage) -> Any:
+    if stage == "documents":
+        from sync_assets.stages.documents import make_documents
+
+        return make_documents
+    if stage == "chunks":
+        from sync_assets.stages.chunks import make_chunks
+
+        return make_chunks
+    from sync_assets.stages.embeddings import make_embeddings
+
+    return make_embeddings

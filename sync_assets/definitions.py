@@ -1,0 +1,51 @@
+"""The one entry point of the code location: everything in `defs/`, with the installation's services."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+
+import sync_assets.defs
+from sync_assets.io_managers.object_storage import ObjectStorageIOManager
+from sync_assets.io_managers.postgres import PostgresIOManager
+from sync_assets.services import Services
+
+
+@dg.resource
+def _services(_: dg.InitResourceContext) -> Iterator[Services]:
+    services = Services()
+    try:
+        yield services
+    finally:
+        services.close()
+
+
+@dg.io_manager(required_resource_keys={"services"})
+def _object_storage(context: dg.InitResourceContext) -> ObjectStorageIOManager:
+    return ObjectStorageIOManager(context.resources.services)
+
+
+@dg.io_manager(required_resource_keys={"services"})
+def _documents(context: dg.InitResourceContext) -> PostgresIOManager:
+    return PostgresIOManager(context.resources.services)
+
+
+def build_defs(services: Services | None = None) -> dg.Definitions:
+    """All definitions, fresh.
+
+    Args:
+        services: what the assets work with; default what the environment's settings name, opened by each run.
+    """
+    # Not `load_from_defs_folder`: that one needs the checkout's pyproject.toml, which an installed package lacks.
+    tree = dg.ComponentTree.from_module(sync_assets.defs, project_root=Path(__file__).parent.parent)
+    resources = {
+        "services": _services if services is None else dg.ResourceDefinition.hardcoded_resource(services),
+        "object_storage": _object_storage,
+        "documents": _documents,
+    }
+    return dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources=resources, executor=dg.in_process_executor))
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_defs()

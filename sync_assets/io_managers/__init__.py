@@ -1,0 +1,1 @@
+"""Dagster's IO managers: where the batches between the stages are kept."""

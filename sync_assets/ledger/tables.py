@@ -1,0 +1,175 @@
+"""The ledger's tables: what is true now. Their history is in `migrations/`.
+
+Names of columns that several tables share mean the same everywhere: `tenant`, `source`, `stream`, `document_id`, and
+the version columns `modified_at`, `observed_at`, `floor`, `deleted` of `documents.Standing`.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "sync_assets"
+metadata = MetaData(schema=SCHEMA)
+
+
+def _stream_key() -> list[Column]:
+    return [
+        Column("tenant", Text, primary_key=True),
+        Column("source", Text, primary_key=True),
+        Column("stream", Text, primary_key=True),
+    ]
+
+
+def _version() -> list[Column]:
+    return [
+        Column("modified_at", DateTime(timezone=True), nullable=False),
+        Column("observed_at", DateTime(timezone=True), nullable=False),
+        Column("floor", DateTime(timezone=True), nullable=False),
+        Column("deleted", Boolean, nullable=False),
+    ]
+
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("document_id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("record_id", Text, nullable=False),
+    *_version(),
+    Column("content_hash", Text, comment="null for a tombstone"),
+    Column("metadata_hash", Text, comment="null for a tombstone"),
+    UniqueConstraint("tenant", "source", "stream", "record_id"),
+    comment="Latest version of each document; a row with deleted is a tombstone",
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("store", Text, nullable=False),
+    Column("name", Text, nullable=False, comment="what streams call it"),
+    Column("physical_name", Text, nullable=False, comment="what the store calls it"),
+    Column("fingerprint", Text, nullable=False),
+    Column("description", Text, nullable=False, comment="the fingerprint in words"),
+    Column("dimension", Integer, nullable=False),
+    Column("model", Text, nullable=False, comment="the setting that opens the model"),
+    Column("model_fingerprint", Text, nullable=False),
+    Column("active", Boolean, nullable=False, comment="the one that searches and writes use"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("store", "physical_name"),
+    comment="Collection registry: the alias of every collection in every store",
+)
+Index(
+    "one_active_collection",
+    collections.c.store,
+    collections.c.name,
+    unique=True,
+    postgresql_where=collections.c.active,
+)
+
+collection_documents = Table(
+    "collection_documents",
+    metadata,
+    Column("collection_id", ForeignKey(collections.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("document_id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    *_version(),
+    Column("dirty", Boolean, nullable=False, comment="a write was begun and not yet confirmed"),
+    Column("chunk_ids", ARRAY(Text), nullable=False),
+    Column("content_hashes", ARRAY(Text), nullable=False, comment="one for each chunk id"),
+    Column("payload_hashes", ARRAY(Text), nullable=False, comment="one for each chunk id"),
+    comment="What each collection holds of each document",
+)
+Index(
+    "collection_documents_stream",
+    collection_documents.c.tenant,
+    collection_documents.c.source,
+    collection_documents.c.stream,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    *_stream_key(),
+    Column("stage", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("payload_ref", Text, nullable=False, comment="key of the stored file that holds the record"),
+    Column("window", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("first_seen", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_seen", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Records that could not be processed",
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    *_stream_key(),
+    Column("stage", Text, primary_key=True),
+    Column("window", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("fetched_until", DateTime(timezone=True), comment="upstream's changes are in it up to here"),
+    Column("complete", Boolean, nullable=False, comment="false where a limit cut it short"),
+    comment="Digest of each partition of each stage, describing the stored file",
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    *_stream_key(),
+    Column("store", Text, primary_key=True),
+    Column("synced_until", DateTime(timezone=True), nullable=False),
+    Column("last_success", DateTime(timezone=True), nullable=False),
+    comment="Up to where each store follows each stream without a gap",
+)
+
+embedding_cache = Table(
+    "embedding_cache",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("content_hash", Text, primary_key=True),
+    Column("vector", LargeBinary, nullable=False, comment="float32, little endian"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Every vector ever paid for, by the text it was made of",
+)
+
+document_bodies = Table(
+    "document_bodies",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("document_id", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("url", Text),
+    Column("visibility", Text, nullable=False),
+    Column("principals", ARRAY(Text), nullable=False),
+    Column("parts", JSONB, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Column("modified_at", DateTime(timezone=True), nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("metadata_hash", Text, nullable=False),
+    comment="Documents in SQL, in hybrid mode",
+)

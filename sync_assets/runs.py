@@ -1,0 +1,105 @@
+"""Running assets from this process, as if the Dagster UI had launched them.
+
+What belongs here: the one place that uses Dagster's internals, so that a run started by the command line carries the
+code location's origin, stands under it in the UI and can be re-executed there. A GraphQL launch would do the same, but
+needs a webserver and a daemon.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+LOCATION = "sync_assets"
+_MODULE = "sync_assets.definitions"
+_ATTRIBUTE = "defs"
+_REPOSITORY = "__repository__"
+_JOB = "__ASSET_JOB"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+def execute(
+    instance: dg.DagsterInstance,
+    assets: Sequence[dg.AssetKey],
+    first: str,
+    last: str,
+    run_config: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> dg.JobExecutionResult:
+    """Materialize assets for the rectangle of partitions from `first` to `last`, in one run, in this process.
+
+    Args:
+        first: partition key `window|tenant`; the rectangle spans the windows and the tenants between the two keys.
+    """
+    repository = ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE)
+    whole = repository.get_reconstructable_job(_JOB)
+    selection = frozenset(assets)
+    job = whole.get_subset(asset_selection=selection)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(
+        loadable_target_origin=LoadableTargetOrigin(module_name=_MODULE, attribute=_ATTRIBUTE), location_name=LOCATION
+    )
+    run = instance.create_run_for_job(
+        job_def=job.get_definition(),
+        run_config=run_config,
+        tags={**tags, RANGE_START: first, RANGE_END: last},
+        asset_selection=set(selection),
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), _JOB),
+        job_code_origin=job.get_python_origin(),
+        status=DagsterRunStatus.NOT_STARTED,
+    )
+    return execute_run(job, run, instance)
+
+
+@contextlib.contextmanager
+def open_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance that DAGSTER_HOME names."""
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def failures(result: dg.JobExecutionResult) -> dict[str, str]:
+    """Asset or step name to the one-line reason of its failure; steps that were only skipped are left out."""
+    reasons: dict[str, str] = {}
+    for event in result.all_events:
+        if event.event_type_value != "STEP_FAILURE":
+            continue
+        data = event.step_failure_data
+        described = data.user_failure_data.description if data.user_failure_data else None
+        error = data.error.cause or data.error if data.error else None
+        reason = described or (error.message.strip().splitlines()[0] if error else "unknown")
+        reasons[str(event.step_key).replace("__", "/")] = reason
+    return reasons
+
+
+def counts(result: dg.JobExecutionResult) -> dict[dg.AssetKey, Counter[str]]:
+    """Counts of each materialized asset, summed over the run's partitions."""
+    found: dict[dg.AssetKey, Counter[str]] = {}
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_MATERIALIZATION":
+            materialization = event.step_materialization_data.materialization
+            total = found.setdefault(materialization.asset_key, Counter())
+            for name, value in materialization.metadata.items():
+                if isinstance(value, dg.IntMetadataValue) and value.value is not None:
+                    total[name] += value.value
+    return found
+
+
+def failed_checks(result: dg.JobExecutionResult) -> dict[str, str]:
+    """Failed asset checks, `asset:check` to its description."""
+    return {
+        f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}": evaluation.description or ""
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed
+    }

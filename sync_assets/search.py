@@ -1,0 +1,89 @@
+"""Finding documents: one question, one tenant, one audience, the nearest chunks of each document.
+
+What belongs here: which collections are asked and how their answers are put together. How one store finds the nearest
+chunks is in `vector_stores/`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sync_assets.errors import FingerprintMismatch, SettingsError
+from sync_assets.ledger import RegisteredCollection
+from sync_assets.services import Services
+from sync_assets.vector_stores import Audience, Hit
+
+_CHUNKS_PER_DOCUMENT = 4
+
+
+def search(
+    services: Services,
+    text: str,
+    *,
+    tenant: str,
+    audience: Audience,
+    top_k: int = 5,
+    source: str | None = None,
+    store: str | None = None,
+    filters: Mapping[str, Any] | None = None,
+) -> list[Hit]:
+    """The documents of a tenant that are nearest to a text, each by its nearest chunk, best first.
+
+    Args:
+        audience: on whose behalf; there is no search without one.
+        store: which vector store answers; the first that has something of the tenant where none is named.
+        filters: see `VectorStore.search`.
+
+    Raises:
+        SettingsError: nothing of the tenant is in any store, or not in the one that was named.
+        FingerprintMismatch: the collection's model is not what its name opens now.
+    """
+    collections = services.ledger.collections_of(tenant, source)
+    stores = sorted({collection.store for collection in collections})
+    chosen = store or next(iter(stores), None)
+    if chosen is None or chosen not in stores:
+        where = f"in {chosen}" if chosen else "in any store"
+        raise SettingsError(
+            f"There is nothing of tenant {tenant!r} {where}.",
+            f"Stores that have something: {', '.join(stores)}." if stores else "Run `sync-assets sync` first.",
+        )
+    wanted = {**(filters or {}), **({"source": source} if source else {})}
+    hits: list[Hit] = []
+    for collection in collections:
+        if collection.store == chosen:
+            hits += _search_collection(services, collection, text, tenant, audience, top_k, wanted)
+    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:top_k]
+
+
+def _search_collection(
+    services: Services,
+    registered: RegisteredCollection,
+    text: str,
+    tenant: str,
+    audience: Audience,
+    top_k: int,
+    filters: Mapping[str, Any],
+) -> list[Hit]:
+    embedder = services.embedder(registered.model)
+    if embedder.fingerprint.key != registered.model_fingerprint:
+        raise FingerprintMismatch(
+            f"Collection {registered.name} was made with {registered.description}; "
+            f"{registered.model!r} is {embedder.fingerprint} now.",
+            "Install that model again, or sync the stream into another collection.",
+        )
+    spans = embedder.tokenizer.offsets(text)
+    if len(spans) > embedder.fingerprint.max_tokens:
+        raise SettingsError(
+            f"The question has {len(spans)} tokens; {registered.model} reads {embedder.fingerprint.max_tokens}.",
+            "Ask a shorter one.",
+        )
+    vector = embedder.embed([text])[0]
+    store = services.store(registered.store)
+    limit = top_k * _CHUNKS_PER_DOCUMENT
+    while True:
+        hits = store.search(registered.collection, tenant, audience, vector, limit, filters)
+        best: dict[str, Hit] = {}
+        for hit in hits:
+            best.setdefault(hit.document_id, hit)
+        if len(best) >= top_k or len(hits) < limit:
+            return list(best.values())[:top_k]
+        limit *= 4

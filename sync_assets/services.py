@@ -1,0 +1,80 @@
+"""Everything a stage needs from outside, opened when it is first asked for and closed together.
+
+What belongs here: which implementation stands behind each part of an installation. The stages, the command line and
+the assets share one `Services`; tests hand in their own parts.
+"""
+
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from sync_assets.embedding import Embedder, open_embedder
+from sync_assets.errors import SettingsError
+from sync_assets.settings import Settings, load_settings
+from sync_assets.storage import Storage, open_storage
+from sync_assets.tenants import Tenants
+from sync_assets.vector_stores import VectorStore
+
+if TYPE_CHECKING:
+    from sync_assets.embedding.cache import EmbeddingCache
+    from sync_assets.ledger import Ledger
+
+
+class Services:
+    """The opened parts of one installation.
+
+    Args:
+        settings: from the environment where none are given.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings()
+        self._stores: dict[str, VectorStore] = {}
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        return Tenants.load(self.settings.tenants_path)
+
+    @cached_property
+    def storage(self) -> Storage:
+        return open_storage(self.settings)
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        from sync_assets.ledger import Ledger
+        from sync_assets.postgres import database_url
+
+        return Ledger(database_url(self.settings), self.settings.lock_timeout)
+
+    @cached_property
+    def cache(self) -> "EmbeddingCache":
+        from sync_assets.embedding.cache import EmbeddingCache
+
+        return EmbeddingCache(self.ledger.engine)
+
+    def embedder(self, model: str | None) -> Embedder:
+        """A stream's model, or the installation's where the stream names none."""
+        return open_embedder(model or self.settings.model)
+
+    def store(self, name: str) -> VectorStore:
+        """A vector store by name, opened once.
+
+        Raises:
+            SettingsError: no store of that name is installed.
+        """
+        if name not in self._stores:
+            found = {entry.name: entry for entry in entry_points(group="sync_assets.vector_stores")}
+            if name not in found:
+                raise SettingsError(f"Unknown vector store {name!r}.", f"Installed are: {', '.join(sorted(found))}.")
+            self._stores[name] = found[name].load()(self.settings)
+        return self._stores[name]
+
+    def close(self) -> None:
+        """Close stores and connections; the next use opens them again."""
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+        for name in ("tenants", "storage", "ledger", "cache"):
+            self.__dict__.pop(name, None)

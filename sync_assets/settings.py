@@ -1,0 +1,96 @@
+"""Every setting of an installation, from environment variables with the prefix `SYNC_ASSETS_`.
+
+What belongs here: where things are and how long to wait. What does not: which streams are synced and how
+(`defs/<source>/defs.yaml`), and whose accounts there are (`tenants.yaml`, read by `tenants.py`).
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sync_assets.errors import SettingsError
+
+PREFIX = "SYNC_ASSETS_"
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Build it with `load_settings()`, which turns mistakes into one clear line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
+
+    home: Path = Field(
+        default_factory=lambda: Path(os.environ.get("DAGSTER_HOME") or "dagster_home").absolute(),
+        validation_alias="DAGSTER_HOME",
+        description="Folder of the Dagster instance and of all data of the embedded default",
+    )
+    tenants_file: Path | None = Field(
+        None, description="Accounts of each tenant; default `tenants.yaml` in DAGSTER_HOME"
+    )
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL with pgvector for ledger, cache and vectors; default the embedded server"
+    )
+    storage_uri: str | None = Field(
+        None, description="Folder or `s3://bucket/prefix` for the stages' files; default `storage` in DAGSTER_HOME"
+    )
+    s3_endpoint_url: str | None = Field(None, description="S3-compatible endpoint, where it is not AWS")
+    storage_mode: Literal["vector_only", "hybrid"] = Field(
+        "vector_only", description="`hybrid` keeps document bodies in SQL too"
+    )
+    qdrant_url: str | None = Field(None, description="Qdrant server; default Qdrant's engine embedded in the process")
+    qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server, where it asks for one")
+    chroma_url: str | None = Field(None, description="Chroma server; default an embedded Chroma")
+    model: str = Field(
+        "all-MiniLM-L6-v2",
+        description="Embedding model where a stream names none: the wheel's, a folder, or a name on the hub",
+    )
+    lock_timeout: float = Field(60.0, gt=0, description="Seconds to wait for another process before giving up")
+    overlap_minutes: int = Field(
+        10, ge=0, description="How far before the last success an incremental sync starts, for late upstream clocks"
+    )
+    sweep_max_delete_share: float = Field(
+        0.2, ge=0, le=1, description="A sweep that would delete a larger share of a tenant's documents refuses"
+    )
+    quarantine_max_attempts: int = Field(
+        5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
+    )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.absolute()
+
+    @cached_property
+    def tenants_path(self) -> Path:
+        return self.tenants_file or self.home / "tenants.yaml"
+
+    @cached_property
+    def storage_root(self) -> str:
+        return self.storage_uri or str(self.home / "storage")
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        SettingsError: a variable is unknown or has a value that is not allowed; the text names it.
+    """
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields if name != "home"}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"Unknown setting {unknown[0]}.", f"Known are: {', '.join(sorted(known))}.")
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] every field has a default or comes from the environment
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        name = f"{PREFIX}{'_'.join(str(part) for part in problem['loc'])}".upper().replace(
+            f"{PREFIX}DAGSTER_HOME", "DAGSTER_HOME"
+        )
+        raise SettingsError(
+            f"{name}: {problem['msg']}.", "The README's table of settings says what is allowed."
+        ) from None

@@ -1,0 +1,199 @@
+"""The five stages in plain Python: raw, documents, chunks, embeddings, store.
+
+Each takes a batch of change and returns one, with a report of what it did. They know nothing of Dagster: the assets in
+`components/` and the tests call the same functions. Batches may be applied in any order, any number of times; the
+ledger decides what is new (laws 1 and 2).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from sync_assets.batches import Batch, FileLayout, Grain, Partition, Stage
+from sync_assets.hashing import SetDigest, digest
+from sync_assets.ledger import QuarantinedRecord, StreamRef, WindowState
+from sync_assets.services import Services
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def no_progress(label: str, done: int, total: int | None) -> None:
+    """The progress callback of those who don't watch: (what is worked on, rows done, rows in all where known)."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of a source, as `defs.yaml` configures it.
+
+    Attributes:
+        collection: what its collections are called in every store.
+        model: embedding model; None means the installation's.
+        chunk_tokens: longest chunk in the model's tokens; None means as long as the model reads.
+    """
+
+    source: str
+    name: str
+    grain: Grain
+    stores: tuple[str, ...]
+    collection: str
+    model: str | None = None
+    chunk_tokens: int | None = None
+
+    def of(self, tenant: str) -> StreamRef:
+        return StreamRef(tenant, self.source, self.name)
+
+    def layout(self, stage: Stage) -> FileLayout:
+        return FileLayout(self.source, self.name, stage, self.grain)
+
+
+@dataclass
+class Context:
+    """What every stage is handed beside its batch."""
+
+    services: Services
+    stream: Stream
+    progress: Progress = no_progress
+    clock: Callable[[], datetime] = utc_now
+
+    def advance(self, tenant: str, stage: str, done: int, total: int | None) -> None:
+        """Tell the progress watcher how many rows of the input are done."""
+        self.progress(f"{tenant} {self.stream.source}/{self.stream.name} {stage}", done, total)
+
+
+@dataclass
+class Report:
+    """What a stage did: counts by partition, digests by partition, and what went wrong.
+
+    Counts are named as the command line prints them: documents, chunks, added, changed, unchanged, deleted,
+    quarantined, embedded, reused, written, payloads.
+    """
+
+    stage: str
+    counts: dict[Partition, Counter[str]] = field(default_factory=dict)
+    digests: dict[Partition, SetDigest] = field(default_factory=dict)
+    quarantined: list[QuarantinedRecord] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+    upstream: dict[tuple[str, str], WindowState] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stage: str, partitions: Iterable[Partition]) -> "Report":
+        partitions = list(partitions)
+        return cls(
+            stage,
+            {partition: Counter() for partition in partitions},
+            {partition: SetDigest() for partition in partitions},
+        )
+
+    @classmethod
+    def after(cls, context: "Context", upstream: Stage, stage: str, partitions: Iterable[Partition]) -> "Report":
+        """A report that passes on how far upstream was known when the stage before stored its files."""
+        report = cls.of(stage, partitions)
+        for tenant, group in groupby(sorted(report.counts), key=lambda partition: partition.tenant):
+            windows = [partition.window for partition in group]
+            states = context.services.ledger.window_states(context.stream.of(tenant), upstream, windows)
+            report.upstream.update({(tenant, window): state for window, state in states.items()})
+        return report
+
+    @property
+    def upstream_rows(self) -> int | None:
+        """Rows that the stage before stored for these partitions; None where the ledger does not know."""
+        return sum(state.rows for state in self.upstream.values()) or None
+
+    def count(self, partition: Partition, name: str, number: int = 1) -> None:
+        self.counts[partition][name] += number
+
+    def total(self, name: str) -> int:
+        return sum(counts[name] for counts in self.counts.values())
+
+    @property
+    def totals(self) -> Counter[str]:
+        return sum(self.counts.values(), Counter())
+
+    @property
+    def data_version(self) -> str:
+        """Equal for equal content of the same partitions, whatever was done to get there."""
+        return digest({partition.key: rows.hexdigest() for partition, rows in self.digests.items()})
+
+    def show(self, row: dict[str, Any], limit: int = 5) -> None:
+        """Offer a row for the preview; the first few are kept. Never a secret, never a text that is not public."""
+        if len(self.preview) < limit:
+            self.preview.append(row)
+
+    def window_states(self) -> dict[tuple[str, str], WindowState]:
+        """The state of each partition, as the ledger keeps it, by (tenant, window)."""
+        states: dict[tuple[str, str], WindowState] = {}
+        for partition, rows in self.digests.items():
+            key = (partition.tenant, partition.window)
+            before = self.upstream.get(key)
+            states[key] = WindowState(
+                rows.hexdigest(), rows.rows, before and before.fetched_until, before is not None and before.complete
+            )
+        return states
+
+
+class QuarantineDesk:
+    """Collects what fails and what succeeds in a stage, and tells the ledger once per page (law 4)."""
+
+    def __init__(self, context: Context, report: Report) -> None:
+        self._context = context
+        self._report = report
+
+    def settle(
+        self,
+        partition: Partition,
+        failed: dict[str, str],
+        processed: Sequence[str],
+        stage: str | None = None,
+    ) -> None:
+        """Put `failed` (record id to reason) in quarantine and release the records that were `processed`."""
+        stream = self._context.stream
+        stage = stage or self._report.stage
+        records = [
+            QuarantinedRecord(
+                tenant=partition.tenant,
+                source=stream.source,
+                stream=stream.name,
+                stage=stage,
+                record_id=record_id,
+                reason=reason[:2000],
+                payload_ref=self._context.services.storage.uri(stream.layout("raw").path(partition)),
+                window=partition.window,
+            )
+            for record_id, reason in failed.items()
+        ]
+        ledger = self._context.services.ledger
+        ledger.put_in_quarantine(records)
+        self._report.quarantined.extend(records)
+        self._report.count(partition, "quarantined", len(records))
+        good = [record_id for record_id in processed if record_id not in failed]
+        if good:
+            ledger.release(stream.of(partition.tenant), stage, good)
+
+
+def record_states(context: Context, report: Report) -> Callable[[], None]:
+    """What a stage's batch calls once its files are durable: the digests go to the ledger."""
+    stream = context.stream
+    return lambda: context.services.ledger.record_windows(
+        report.stage, stream.source, stream.name, report.window_states()
+    )
+
+
+__all__ = [
+    "Batch",
+    "Context",
+    "Partition",
+    "Progress",
+    "QuarantineDesk",
+    "Report",
+    "Stream",
+    "record_states",
+    "utc_now",
+]

@@ -1,0 +1,205 @@
+"""Documents: raw records in platform-neutral form, told apart from what the ledger knows.
+
+What is older than the ledger's version is left out. What is unchanged keeps the ledger's version, so that a repeated
+run is the same to everything downstream.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from sync_assets.batches import Batch, BatchWriter, Partition, dump_json, load_json
+from sync_assets.documents import (
+    DOCUMENT_SCHEMA,
+    Document,
+    Part,
+    Record,
+    Standing,
+    Version,
+    Visibility,
+    document_id,
+    is_stale,
+    next_floor,
+)
+from sync_assets.ledger import DocumentRow, KnownDocument
+from sync_assets.sources import Source
+from sync_assets.stages import Context, QuarantineDesk, Report, record_states
+from sync_assets.stages.raw import records_of
+
+STAGE = "documents"
+
+
+def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
+    """Turn records into documents, one row each, tombstones included; bad records go to quarantine."""
+    report = Report.after(context, "raw", STAGE, raw.partitions)
+    desk = QuarantineDesk(context, report)
+    writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
+    accounts: dict[str, Source] = {}
+    try:
+        for partition, table in raw.pages():
+            tenant = partition.tenant
+            if tenant not in accounts:
+                accounts[tenant] = context.services.tenants.open(context.stream.source, tenant)
+            records = list(records_of(table))
+            documents, failed = _parse(context, accounts[tenant], records)
+            with context.services.ledger.lock("documents", *context.stream.of(tenant)):
+                rows = _compare(context, partition, records, documents, report)
+            desk.settle(partition, failed, list(documents))
+            if rows:
+                writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
+            context.advance(tenant, STAGE, report.total("records"), report.upstream_rows)
+    finally:
+        for account in accounts.values():
+            account.close()
+    return writer.finish(record_states(context, report)), report
+
+
+def _parse(
+    context: Context, account: Source, records: Sequence[Record]
+) -> tuple[dict[str, Document | None], dict[str, str]]:
+    """Documents by record id, None for what is deleted, and reasons by record id for what can't be read."""
+    documents: dict[str, Document | None] = {}
+    failed: dict[str, str] = {}
+    for record in records:
+        if record.event == "malformed" or (record.event == "live" and record.modified_at is None):
+            failed[record.record_id] = record.problem or "The record has no modification time."
+        elif record.event == "deleted":
+            documents[record.record_id] = None
+        else:
+            try:
+                documents[record.record_id] = account.to_document(context.stream.name, record)
+            except ValidationError as error:
+                first = error.errors(include_input=False, include_url=False)[0]
+                failed[record.record_id] = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+            except ValueError as error:
+                failed[record.record_id] = str(error)
+    return documents, failed
+
+
+def _compare(
+    context: Context,
+    partition: Partition,
+    records: Sequence[Record],
+    documents: dict[str, Document | None],
+    report: Report,
+) -> list[dict[str, Any]]:
+    """Rows of this page for the batch, its news recorded in the ledger."""
+    ref = context.stream.of(partition.tenant)
+    ids = {record_id: document_id(ref.tenant, ref.source, record_id) for record_id in documents}
+    known = context.services.ledger.known_documents(ref, list(ids.values()))
+    rows: list[dict[str, Any]] = []
+    news: dict[str, DocumentRow] = {}
+    for record in records:
+        report.count(partition, "records")
+        if record.record_id not in documents:
+            continue
+        document = documents[record.record_id]
+        identity = ids[record.record_id]
+        standing = known.get(identity)
+        version = _version(record, standing)
+        if standing is not None and is_stale(version, standing.standing):
+            report.count(partition, "stale")
+            continue
+        hashes = (document.content_hash, document.metadata_hash) if document else (None, None)
+        change = _change(document, hashes, version, standing)
+        report.count(partition, change)
+        if change == "unchanged" and standing is not None:
+            version = Version(modified_at=standing.standing.modified_at, observed_at=standing.standing.observed_at)
+        else:
+            floor = next_floor(version, document is None, standing.standing if standing else None)
+            news[identity] = DocumentRow(identity, record.record_id, version, floor, document is None, *hashes)
+            known[identity] = KnownDocument(
+                Standing(
+                    modified_at=version.modified_at,
+                    observed_at=version.observed_at,
+                    floor=floor,
+                    deleted=document is None,
+                ),
+                *hashes,
+            )
+        report.digests[partition].add([identity, *hashes, document is None])
+        if document is not None:
+            report.count(partition, "documents")
+            if document.visibility is Visibility.PUBLIC:
+                report.show(
+                    {
+                        "document": identity,
+                        "title": document.title,
+                        "modified": version.modified_at,
+                        "link": document.url,
+                    }
+                )
+        rows.append(_row(context, partition, record, identity, version, document, hashes))
+    context.services.ledger.record_documents(ref, list(news.values()))
+    return rows
+
+
+def _version(record: Record, standing: KnownDocument | None) -> Version:
+    """A deletion may come without a time: it is one of what stands."""
+    modified_at = record.modified_at
+    if modified_at is None:
+        modified_at = standing.standing.modified_at if standing else record.observed_at
+    return Version(modified_at=modified_at, observed_at=record.observed_at, authoritative=record.authoritative)
+
+
+def _change(
+    document: Document | None, hashes: tuple[str | None, str | None], version: Version, standing: KnownDocument | None
+) -> str:
+    if document is None:
+        return "unchanged" if standing is not None and standing.standing.deleted else "deleted"
+    if standing is None or standing.standing.deleted:
+        return "added"
+    same = (standing.content_hash, standing.metadata_hash) == hashes
+    return "unchanged" if same and standing.standing.modified_at == version.modified_at else "changed"
+
+
+def _row(
+    context: Context,
+    partition: Partition,
+    record: Record,
+    identity: str,
+    version: Version,
+    document: Document | None,
+    hashes: tuple[str | None, str | None],
+) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "partition": partition.key,
+        "tenant": partition.tenant,
+        "source": context.stream.source,
+        "stream": context.stream.name,
+        "document_id": identity,
+        "record_id": record.record_id,
+        "deleted": document is None,
+        **version.model_dump(),
+    }
+    if document is None:
+        return row
+    return {
+        **row,
+        "title": document.title,
+        "url": document.url,
+        "visibility": document.visibility.value,
+        "principals": document.principals,
+        "parts": [{**part.model_dump(mode="json"), "metadata": dump_json(part.metadata)} for part in document.parts],
+        "metadata": dump_json(document.metadata),
+        "content_hash": hashes[0],
+        "metadata_hash": hashes[1],
+    }
+
+
+def document_of(row: dict[str, Any]) -> Document:
+    """The document of a row that is no tombstone."""
+    return Document(
+        tenant=row["tenant"],
+        source=row["source"],
+        stream=row["stream"],
+        record_id=row["record_id"],
+        title=row["title"],
+        url=row["url"],
+        visibility=row["visibility"],
+        principals=row["principals"],
+        parts=[Part(**{**part, "metadata": load_json(part["metadata"])}) for part in row["parts"]],
+        metadata=load_json(row["metadata"]),
+    )

@@ -1,0 +1,254 @@
+"""Raw: what upstream says about the chosen windows, exactly as received.
+
+Windows are the fast path: one listing for each contiguous stretch, from where the last fetch ended. The sweep is the
+guarantee: a listing of all live ids, compared with the ledger; what differs is fetched by id and joins the last window
+of the run. Records in quarantine are fetched again in the same way.
+"""
+
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from sync_assets.batches import Batch, BatchWriter, Partition, dump_json, load_json, raw_table
+from sync_assets.documents import RAW_SCHEMA, Record
+from sync_assets.errors import SourceError
+from sync_assets.hashing import SetDigest, text_hash
+from sync_assets.ledger import WindowState
+from sync_assets.sources import Source
+from sync_assets.stages import Context, Report
+
+STAGE = "raw"
+
+# Stands for a collection that does not exist yet, so that every document is missing in it.
+_NO_COLLECTION = -1
+
+
+class RawOptions(BaseModel):
+    """How to fetch; the run configuration of every raw asset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sweep: bool = Field(False, description="Compare all live ids upstream with the ledger, and mend what differs")
+    limit: int | None = Field(None, ge=1, description="Stop after this many records of each tenant; moves no watermark")
+
+
+def extract_raw(context: Context, partitions: Sequence[Partition], options: RawOptions) -> tuple[Batch, Report]:
+    """Fetch the changes of the partitions' windows.
+
+    Raises:
+        SourceError: a tenant's account refused or could not be reached; nothing is stored then.
+    """
+    ordered = sorted(partitions)
+    report = Report.of(STAGE, ordered)
+    writer = BatchWriter(context.stream.layout(STAGE), RAW_SCHEMA, ordered)
+    states: dict[tuple[str, str], WindowState] = {}
+    for tenant, windows in groupby(ordered, key=lambda partition: partition.tenant):
+        with context.services.tenants.open(context.stream.source, tenant) as account:
+            _TenantExtraction(context, account, list(windows), options, writer, report, states).run()
+    stream = context.stream
+
+    def on_stored() -> None:
+        context.services.ledger.record_windows(STAGE, stream.source, stream.name, states)
+
+    return writer.finish(on_stored), report
+
+
+class _TenantExtraction:
+    """The windows of one tenant, fetched into the writer."""
+
+    def __init__(
+        self,
+        context: Context,
+        account: Source,
+        windows: list[Partition],
+        options: RawOptions,
+        writer: BatchWriter,
+        report: Report,
+        states: dict[tuple[str, str], WindowState],
+    ) -> None:
+        self._context = context
+        self._account = account
+        self._windows = windows
+        self._options = options
+        self._writer = writer
+        self._report = report
+        self._states = states
+        self._starts = [window.start for window in windows]
+        self._seen: dict[str, datetime | None] = {}
+        self._left = options.limit
+        self._ref = context.stream.of(windows[0].tenant)
+
+    def run(self) -> None:
+        started = self._context.clock()
+        carried: list[Partition] = []
+        for stretch in _stretches(self._windows):
+            since, carry = self._resume_point(stretch[0])
+            if carry:
+                carried.append(stretch[0])
+            if since < started:
+                self._write(self._account.extract(self._context.stream.name, since, stretch[-1].end))
+        if self._options.limit is None:
+            if self._options.sweep:
+                self._sweep()
+            self._retry_quarantined()
+        for window in carried:
+            self._carry_over(window)
+        for window in self._windows:
+            rows = self._report.digests[window]
+            self._states[(window.tenant, window.window)] = WindowState(
+                rows.hexdigest(), rows.rows, min(started, window.end), self._options.limit is None
+            )
+
+    def _resume_point(self, window: Partition) -> tuple[datetime, bool]:
+        """Where to start in the first window of a stretch, and whether its stored records are to be carried over.
+
+        A window that was fetched while it was still open is continued; a closed one is fetched whole again, and so is
+        one whose stored file is not the one that the ledger describes.
+        """
+        state = self._context.services.ledger.window_states(self._ref, STAGE, [window.window]).get(window.window)
+        if state is None or state.fetched_until is None or not state.complete or state.fetched_until >= window.end:
+            return window.start, False
+        stored = SetDigest()
+        for record in self._stored(window):
+            stored.add(_digest_row(record))
+        if stored.hexdigest() != state.digest:
+            return window.start, False
+        overlap = timedelta(minutes=self._context.services.settings.overlap_minutes)
+        return max(window.start, state.fetched_until - overlap), True
+
+    def _carry_over(self, window: Partition) -> None:
+        """Keep the stored records of a continued window that were not fetched anew."""
+        self._write_to(window, [record for record in self._stored(window) if record.record_id not in self._seen])
+
+    def _stored(self, window: Partition) -> Iterator[Record]:
+        with TemporaryDirectory(prefix="sync_assets-") as folder:
+            layout = self._context.stream.layout(STAGE)
+            path = self._context.services.storage.get(layout.path(window), Path(folder))
+            if path is None:
+                return
+            for _, table in Batch({window: path}, layout).pages():
+                yield from records_of(table)
+
+    def _sweep(self) -> None:
+        stream = self._context.stream
+        services = self._context.services
+        registered = [services.ledger.active_collection(store, stream.collection) for store in stream.stores]
+        try:
+            difference = services.ledger.sweep_difference(
+                self._ref,
+                self._account.live_ids(stream.name),
+                [_NO_COLLECTION if collection is None else collection.id for collection in registered],
+            )
+        except SourceError as error:
+            self._refuse(f"the listing failed: {error}")
+            return
+        limit = services.settings.sweep_max_delete_share
+        gone = [record_id for record_id in difference.gone if record_id not in self._seen]
+        if difference.living and not difference.listed:
+            self._refuse(f"upstream lists nothing, the ledger has {difference.living} documents")
+            gone = []
+        elif gone and len(gone) > limit * difference.living:
+            self._refuse(
+                f"{len(gone)} of {difference.living} documents are missing upstream, more than "
+                f"SYNC_ASSETS_SWEEP_MAX_DELETE_SHARE={limit:g} allows"
+            )
+            gone = []
+        wanted = [record_id for record_id in difference.wanted if record_id not in self._seen]
+        found = self._account.fetch(stream.name, [*wanted, *gone])
+        self._write((record.model_copy(update={"authoritative": True}) for record in found), late=True)
+
+    def _refuse(self, reason: str) -> None:
+        self._report.problems.append(
+            f"{self._ref.tenant}: the sweep of {self._ref.source}/{self._ref.stream} deleted nothing: {reason}."
+        )
+
+    def _retry_quarantined(self) -> None:
+        ceiling = self._context.services.settings.quarantine_max_attempts
+        waiting = {
+            record.record_id
+            for record in self._context.services.ledger.quarantined(*self._ref)
+            if record.attempts < ceiling
+        }
+        wanted = sorted(waiting - self._seen.keys() - {record_id for record_id in waiting if _has_no_id(record_id)})
+        if wanted:
+            self._write(self._account.fetch(self._context.stream.name, wanted), late=True)
+
+    def _write(self, records: Iterable[Record], late: bool = False) -> None:
+        """Write records to their windows; late findings, and those without a time, to the last one."""
+        for page in _pages(records, 100):
+            by_window: dict[Partition, list[Record]] = {}
+            for record in page:
+                if self._left is not None:
+                    if not self._left:
+                        break
+                    self._left -= 1
+                self._seen[record.record_id] = record.modified_at
+                by_window.setdefault(self._windows[-1] if late else self._window_of(record), []).append(record)
+            for window, group in by_window.items():
+                self._write_to(window, group)
+            self._context.advance(self._ref.tenant, STAGE, self._report.total("records"), None)
+            if self._left == 0:
+                return
+
+    def _write_to(self, window: Partition, records: list[Record]) -> None:
+        if not records:
+            return
+        rows = [{**record.model_dump(), "payload": dump_json(record.payload)} for record in records]
+        self._writer.write(window, raw_table(rows, window))
+        for record in records:
+            self._report.digests[window].add(_digest_row(record))
+            self._report.count(window, "records")
+            self._report.count(window, record.event)
+            self._report.show(
+                {
+                    "record": record.record_id,
+                    "event": record.event,
+                    "modified": record.modified_at,
+                    "window": window.window,
+                }
+            )
+
+    def _window_of(self, record: Record) -> Partition:
+        if record.modified_at is None:
+            return self._windows[-1]
+        index = bisect.bisect_right(self._starts, record.modified_at) - 1
+        return self._windows[max(index, 0)]
+
+
+def records_of(table: pa.Table) -> Iterator[Record]:
+    """The records of a raw table."""
+    for row in table.to_pylist():
+        del row["partition"]
+        yield Record(**{**row, "payload": load_json(row["payload"])})
+
+
+def _digest_row(record: Record) -> list[Any]:
+    return [record.record_id, record.event, record.modified_at, text_hash(dump_json(record.payload))]
+
+
+def _has_no_id(record_id: str) -> bool:
+    return record_id.startswith("malformed-")
+
+
+def _stretches(windows: Sequence[Partition]) -> Iterator[list[Partition]]:
+    """Windows in order, cut where one does not follow the other at once."""
+    stretch: list[Partition] = []
+    for window in windows:
+        if stretch and stretch[-1].end != window.start:
+            yield stretch
+            stretch = []
+        stretch.append(window)
+    yield stretch
+
+
+def _pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    iterator = iter(records)
+    while page := list(islice(iterator, size)):
+        yield page

@@ -1,0 +1,125 @@
+"""Whose accounts there are: `tenants.yaml`, validated against each source's own `Account` model.
+
+    tenants:
+      acme:
+        freshdesk: {base_url: "https://acme.freshdesk.com", api_key: "${ACME_KEY}"}
+
+`${NAME}` is replaced by the environment variable; a missing one is an error that names the place.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from sync_assets.errors import SettingsError
+from sync_assets.sources import Source, source_module
+
+TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
+_NAME = TypeAdapter(TenantName)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    tenants: dict[TenantName, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+
+
+class Tenants:
+    """The accounts of every tenant, by source. Loading validates every setting and asks nobody."""
+
+    def __init__(self, accounts: Mapping[str, Mapping[str, BaseModel]]) -> None:
+        self._accounts = accounts
+
+    @classmethod
+    def load(cls, path: Path) -> "Tenants":
+        """Read and validate a tenants file; a missing file means no tenants.
+
+        Raises:
+            SettingsError: naming file, place, what is wrong and what is allowed.
+        """
+        if not path.exists():
+            return cls({})
+        try:
+            content = yaml.safe_load(path.read_text()) or {}
+        except yaml.YAMLError as error:
+            line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+            raise SettingsError(
+                f"{path}, line {line}: not valid YAML.", "Quote values that contain ':' or '{'."
+            ) from None
+        try:
+            tenants = _File.model_validate(content).tenants
+            accounts = {
+                tenant: {
+                    source: source_module(source).Account.model_validate(
+                        _expand(account, f"tenants.{tenant}.{source}", path)
+                    )
+                    for source, account in sources.items()
+                }
+                for tenant, sources in tenants.items()
+            }
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+            raise SettingsError(
+                f"{path}: {error.title}: {place}: {problem['msg']}.", "See tenants.yaml in the README."
+            ) from None
+        return cls(accounts)
+
+    def names(self, source: str | None = None) -> list[str]:
+        """Tenants that have an account in `source`, or in any; sorted."""
+        return sorted(name for name, accounts in self._accounts.items() if source is None or source in accounts)
+
+    def sources(self, tenant: str) -> list[str]:
+        return sorted(self._accounts.get(tenant, {}))
+
+    def open(self, source: str, tenant: str) -> Source:
+        """A tenant's account, opened for a run.
+
+        Raises:
+            SettingsError: the tenant has no account in this source.
+        """
+        account = self._accounts.get(tenant, {}).get(source)
+        if account is None:
+            raise SettingsError(
+                f"Tenant {tenant!r} has no account in {source}.", f"Add tenants.{tenant}.{source} to the tenants file."
+            )
+        return source_module(source).Source(tenant, account)
+
+
+def valid_tenant(name: str) -> str:
+    """The name, where it is one that can't escape its folder, schema or collection.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError:
+        raise SettingsError(
+            f"{name!r} is not a tenant name.", "Use 1-48 lower case letters, digits, '-' and '_'."
+        ) from None
+
+
+def _expand(value: Any, place: str, path: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, f"{place}.{key}", path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, f"{place}[{index}]", path) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in os.environ:
+            raise SettingsError(
+                f"{path}: {place}: ${{{name}}} is not set.", f"Export {name}, or write the value there."
+            )
+        return os.environ[name]
+
+    return _VARIABLE.sub(variable, value)

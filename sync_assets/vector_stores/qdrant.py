@@ -1,0 +1,229 @@
+"""What both Qdrant stores share: payloads, conditions, and the protocol written over a few primitives.
+
+What belongs here: how a point lies in Qdrant and what is asked of it. What does not: how one engine is spoken to
+(`qdrant_edge.py` in this process, `qdrant_server.py` over the network).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore
+from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
+
+if TYPE_CHECKING:
+    from sync_assets.settings import Settings
+
+TENANT_FIELD = "tenant"
+KEYWORD_FIELDS = (TENANT_FIELD, "document_id", "readers", "facets")
+
+_SCAN_ROWS = 1000
+_DOCUMENTS_AT_ONCE = 100
+_MAX_TIES = 1000
+_LISTED = ["document_id", "content_hash", "payload_hash"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FieldIn:
+    """The keyword field `key` has one of `values`, or contains one where it is a list."""
+
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IdIn:
+    """The point's id is one of `ids`."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Where:
+    """All of `must`, one of `should` where there are any, none of `must_not`."""
+
+    must: "tuple[Condition, ...]" = ()
+    should: "tuple[Condition, ...]" = ()
+    must_not: "tuple[Condition, ...]" = ()
+
+
+Condition = FieldIn | IdIn | Where
+
+
+@dataclass(frozen=True)
+class Found:
+    """One point that a query found; `score` is the cosine similarity."""
+
+    score: float
+    chunk_id: str
+    payload: Mapping[str, Any]
+
+
+class QdrantStore(ABC):
+    """`VectorStore` over the primitives of one engine.
+
+    All primitives raise `StoreError`; those that write are durable when they return.
+    """
+
+    @abstractmethod
+    def ensure_collection(self, collection: Collection) -> None: ...
+
+    @abstractmethod
+    def finish_load(self, collection: Collection, tenant: str) -> None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
+    def _write(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        """Write points whole."""
+
+    @abstractmethod
+    def _overwrite(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        """Replace the payloads of those points that exist."""
+
+    @abstractmethod
+    def _delete(self, collection: Collection, where: Where) -> None: ...
+
+    @abstractmethod
+    def _count(self, collection: Collection, where: Where) -> int: ...
+
+    @abstractmethod
+    def _page(
+        self, collection: Collection, where: Where, fields: list[str], start: Any, rows: int
+    ) -> tuple[list[tuple[str, Mapping[str, Any]]], Any]:
+        """Ids and `fields` of up to `rows` points from the id `start` on, and the id of the next page or None."""
+
+    @abstractmethod
+    def _nearest(
+        self, collection: Collection, where: Where, vector: list[float], limit: int, exact: bool
+    ) -> list[Found]:
+        """The nearest points, best first; `exact` compares all that `where` selects."""
+
+    def upsert(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        if points:
+            self._write(collection, tenant, points)
+
+    def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        if points:
+            self._overwrite(collection, tenant, points)
+
+    def delete(self, collection: Collection, tenant: str, chunk_ids: Sequence[str]) -> None:
+        if chunk_ids:
+            self._delete(collection, Where(must=(_of(tenant), IdIn(tuple(chunk_ids)))))
+
+    def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
+        gone = 0
+        for documents in slices(list(keep.items()), _DOCUMENTS_AT_ONCE):
+            others = tuple(
+                Where(must=(FieldIn("document_id", (document,)),), must_not=(IdIn(tuple(ids)),) if ids else ())
+                for document, ids in documents
+            )
+            where = Where(must=(_of(tenant),), should=others)
+            count = self._count(collection, where)
+            if count:
+                self._delete(collection, where)
+            gone += count
+        return gone
+
+    def drop_tenant(self, collection: Collection, tenant: str) -> None:
+        self._delete(collection, Where(must=(_of(tenant),)))
+
+    def count(self, collection: Collection, tenant: str) -> int:
+        return self._count(collection, Where(must=(_of(tenant),)))
+
+    def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
+        start: Any = None
+        while True:
+            rows, start = self._page(collection, Where(must=(_of(tenant),)), _LISTED, start, _SCAN_ROWS)
+            for chunk_id, payload in rows:
+                yield StoredChunk(chunk_id=chunk_id, **payload)
+            if start is None:
+                return
+
+    def search(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        vector: np.ndarray,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        if limit < 1:
+            return []
+        where = Where(
+            must=(
+                _of(tenant),
+                FieldIn("readers", tuple(wanted_readers(audience))),
+                *(FieldIn("facets", (facet,)) for facet in wanted_facets(filters or {})),
+            )
+        )
+        found = self._nearest_with_ties(collection, where, vector.astype(np.float32).tolist(), limit)
+        best = sorted(found, key=lambda one: (-one.score, one.chunk_id))[:limit]
+        return [Hit.model_validate({**one.payload, "score": one.score, "chunk_id": one.chunk_id}) for one in best]
+
+    def _nearest_with_ties(self, collection: Collection, where: Where, vector: list[float], limit: int) -> list[Found]:
+        """At least `limit` points where so many exist, with those that tie with the last one (up to `_MAX_TIES`)."""
+        asked = limit + 1
+        while True:
+            found = self._nearest(collection, where, vector, asked, exact=False)
+            if len(found) < asked:
+                found = self._nearest(collection, where, vector, asked, exact=True)
+            if len(found) < asked or found[limit - 1].score > found[-1].score or asked > limit + _MAX_TIES:
+                return found
+            asked *= 2
+
+
+def payload_of(tenant: str, point: Point) -> dict[str, Any]:
+    """All that is stored of a point beside its id and vector."""
+    return {
+        **point.model_dump(mode="json", exclude={"chunk_id", "vector"}),
+        TENANT_FIELD: tenant,
+        "readers": readers(point),
+        "facets": facets(point),
+    }
+
+
+def vector_of(point: Point) -> list[float]:
+    """The vector as the engines take it.
+
+    Raises:
+        ValueError: the point has none.
+    """
+    if point.vector is None:
+        raise ValueError(f"chunk {point.chunk_id} has no vector")
+    return point.vector.astype(np.float32).tolist()
+
+
+def existing(tenant: str, chunk_id: str) -> Where:
+    """The point with this id, if the tenant has it."""
+    return Where(must=(_of(tenant), IdIn((chunk_id,))))
+
+
+def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """`rows` in runs of at most `size`."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _of(tenant: str) -> FieldIn:
+    return FieldIn(TENANT_FIELD, (tenant,))
+
+
+def open_store(settings: "Settings") -> VectorStore:
+    """The Qdrant server of `SYNC_ASSETS_QDRANT_URL`, or the engine embedded in this process."""
+    if settings.qdrant_url is None:
+        from sync_assets.vector_stores.qdrant_edge import QdrantEdgeStore
+
+        return QdrantEdgeStore(settings.home / "qdrant", settings.lock_timeout)
+
+    from sync_assets.vector_stores.qdrant_server import QdrantServerStore, connect
+
+    key = settings.qdrant_api_key
+    return QdrantServerStore(connect(settings.qdrant_url, key.get_secret_value() if key else None))

@@ -1,0 +1,191 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_assets.text import decode, html_to_markdown, strip_mail
+
+
+def test_markdown_keeps_links_tables_lists_and_code() -> None:
+    markup = (
+        "<h2>Install &amp; run</h2><p>See <a href='https://a.example/x?y=1&amp;z=2'>the guide</a>.</p>"
+        "<ul><li>one</li><li>two</li></ul><table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>"
+        "<pre><code>x = 1</code></pre>"
+    )
+    text = html_to_markdown(markup)
+    assert "## Install & run" in text
+    assert "[the guide](https://a.example/x?y=1&z=2)" in text
+    assert "- one\n- two" in text
+    assert "| 1 | 2 |" in text
+    assert "x = 1" in text
+
+
+def test_markdown_leaves_out_scripts_styles_and_images() -> None:
+    markup = (
+        "<head><title>t</title><style>p { color: red }</style></head><script>alert(1)</script>"
+        "<p>Text</p><img src='https://track.example/open.gif?Expires=1' width='1' height='1'>"
+    )
+    assert html_to_markdown(markup) == "Text"
+
+
+def test_markdown_keeps_text_in_forms_and_navigation() -> None:
+    assert html_to_markdown("<nav>Menu</nav><form>Answer</form>") == "Menu\n\nAnswer"
+
+
+def test_entities_are_decoded_once() -> None:
+    assert html_to_markdown("<p>a &amp;amp; b&nbsp;&lt;c&gt; &eacute;</p>") == "a &amp; b <c> é"
+    assert decode("R&amp;D \n Support") == "R&D Support"
+
+
+@given(st.text())
+def test_any_text_converts_and_converts_alike_again(markup: str) -> None:
+    assert html_to_markdown(markup) == html_to_markdown(markup)
+    strip_mail(markup)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<p>own words</p>",
+                "<blockquote type=cite>q</blockquote>",
+                "-- <br>",
+                "On 5 Oct 2026, Jan wrote:<br>",
+                "&gt; quoted<br>",
+                "<div id=divRplyFwdMsg>",
+                "Kind regards,<br>Jan",
+                "<table><tr>",
+                "</div>",
+                "<p>",
+            ]
+        ),
+        max_size=12,
+    )
+)
+def test_a_mail_with_text_never_becomes_empty(pieces: list[str]) -> None:
+    markup = "".join(pieces)
+    assert bool(strip_mail(markup)) == bool(html_to_markdown(markup))
+
+
+QUOTED = {
+    "gmail": "<div class='gmail_quote'><div class='gmail_attr'>On Mon, 5 Oct 2026 at 09:12, Jan &lt;j@x.example&gt; "
+    "wrote:<br></div><blockquote class='gmail_quote'>older words</blockquote></div>",
+    "apple": "<blockquote type='cite'>On 5 Oct 2026, at 09:12, Jan wrote:<br>older words</blockquote>",
+    "thunderbird": "<div class='moz-cite-prefix'>On 05-10-2026 09:12, Jan wrote:</div>"
+    "<blockquote type='cite'>older words</blockquote>",
+    "outlook": "<hr><div id='divRplyFwdMsg'><b>From:</b> Jan<br><b>Sent:</b> Monday</div><p>older words</p>",
+    "outlook mobile": "<div id='appendonsend'></div><hr><div>older words</div>",
+    "outlook desktop": "<p><b>From:</b> Jan &lt;j@x.example&gt;<br><b>Sent:</b> Monday<br><b>To:</b> Support<br>"
+    "<b>Subject:</b> Phone</p><p>older words</p>",
+    "outlook dutch": "<p>Van: Jan<br>Verzonden: maandag<br>Aan: Support<br>Onderwerp: Telefoon</p><p>older words</p>",
+    "gmail dutch": "<p>Op ma 5 okt. 2026 om 09:12 schreef Jan &lt;<a href='mailto:j@x.example'>j@x.example</a>&gt;:</p>"
+    "<blockquote>older words</blockquote>",
+    "ios dutch": "<p>Op 5 okt. 2026 om 09:12 heeft Jan &lt;j@x.example&gt; het volgende geschreven:</p>"
+    "<blockquote type='cite'>older words</blockquote>",
+    "german": "<p>Am 05.10.2026 um 09:12 schrieb Jan &lt;j@x.example&gt;:</p><p>older words</p>",
+    "french": "<p>Le lun. 5 oct. 2026 à 09:12, Jan &lt;j@x.example&gt; a écrit :</p><p>older words</p>",
+    "spanish": "<p>El lun, 5 oct 2026 a las 9:12, Jan (&lt;j@x.example&gt;) escribió:</p><p>older words</p>",
+    "plain": "<p>On 5 Oct 2026, Jan wrote:<br>&gt; older words<br>&gt; more</p>",
+    "separator": "<p>-----Original Message-----</p><p>older words</p>",
+}
+
+
+@pytest.mark.parametrize("quoted", QUOTED.values(), ids=QUOTED.keys())
+def test_quoted_history_goes(quoted: str) -> None:
+    assert strip_mail(f"<p>It works again.</p>{quoted}") == "It works again."
+
+
+@pytest.mark.parametrize("quoted", QUOTED.values(), ids=QUOTED.keys())
+def test_a_mail_that_is_only_a_quote_stays(quoted: str) -> None:
+    assert "older words" in strip_mail(quoted)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<div>On 5 Oct 2026, Jan wrote:<blockquote class='gmail_quote'>q1</blockquote>own one"
+        "<blockquote class='gmail_quote'>q2</blockquote>own two</div>",
+        "<p>On 5 Oct 2026, Jan wrote:<br>&gt; q1<br>own one<br>&gt; q2<br>own two</p>",
+    ],
+    ids=["html", "plain"],
+)
+def test_inline_replies_stay_and_their_quotes_go(markup: str) -> None:
+    text = strip_mail(markup)
+    assert "own one" in text
+    assert "own two" in text
+    assert "q1" not in text
+    assert "q2" not in text
+
+
+def test_answers_announced_below_an_unmarked_quote_stay() -> None:
+    text = strip_mail(
+        "<p>See my answers below.</p><div id='divRplyFwdMsg'>From: Jan</div><p>Question?</p><p>Answer.</p>"
+    )
+    assert "Answer." in text
+
+
+def test_a_forwarded_mail_stays() -> None:
+    text = strip_mail(
+        "<p>Can you help them?</p><p>---------- Forwarded message ---------<br>From: Jan<br>Date: Monday<br>"
+        "Subject: Phone<br>To: Piet</p><p>The phone is dead.</p>"
+    )
+    assert "The phone is dead." in text
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "-- <br>Jan<br>Acme BV",
+        "Kind regards,<br>Jan<br>T +31 20 555 0100",
+        "Met vriendelijke groet,<br><br>Jan de Vries",
+        "Groeten,<br>Jan",
+        "Mit freundlichen Grüßen<br>Jan",
+        "Sent from my iPhone",
+        "Thanks, Jan",
+    ],
+)
+def test_signatures_go(signature: str) -> None:
+    assert strip_mail(f"<p>It works again.</p><p>{signature}</p>") == "It works again."
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "Thanks, but it still fails after the update",
+        "Bedankt, maar het werkt niet",
+        "From: Amsterdam<br>To: Utrecht<br>Date: Monday",
+        "On the phone I wrote:<br>use the other cable",
+        "- one<br>- two",
+        "Thanks,<br>and then there is another problem, which came after the update: it rings but nobody can hear us",
+    ],
+)
+def test_own_text_that_looks_like_mail_clutter_stays(own: str) -> None:
+    text = strip_mail(f"<p>Hello,</p><p>{own}</p>")
+    for line in own.split("<br>"):
+        assert line in text
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "On " * 50_000,
+        "<br>".join(["On 2026 a b c wrote x:"] * 3000),
+        "<br>".join(["From: x"] * 3000),
+        " " * 100_000 + "x",
+    ],
+)
+def test_odd_bodies_take_no_time(markup: str) -> None:
+    start = time.perf_counter()
+    strip_mail(markup)
+    assert time.perf_counter() - start < 2
+
+
+def test_two_thousand_bodies_take_two_seconds() -> None:
+    body = (
+        f"<p>{'The phone rings but nobody can be heard. ' * 10}</p><p>Kind regards,<br>Jan</p>{QUOTED['gmail dutch']}"
+    )
+    start = time.perf_counter()
+    for number in range(2000):
+        strip_mail(f"{number} {body}")
+    assert time.perf_counter() - start < 4
