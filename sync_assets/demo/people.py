@@ -8,6 +8,7 @@ from sync_assets.demo.records import PRIORITIES, SOURCES, STATUSES, AccountData,
 
 _MADE = timestamp(datetime(2026, 10, 1, 8, tzinfo=UTC))
 _FIRST_ID = 48_000_000_000
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz.")
 
 
 def build_people(account: AccountData, profile: dict[str, Any]) -> None:
@@ -127,8 +128,5 @@ def _ticket_fields(account: AccountData, profile: dict[str, Any]) -> list[Json]:
 
 
 def _address(name: str, domain: str) -> str:
-    plain = "".join(letter for letter in name.lower().replace(" ", ".") if letter.isascii() and letter in ALLOWED)
+    plain = "".join(letter for letter in name.lower().replace(" ", ".") if letter in _LETTERS)
     return f"{plain}@{domain}"
-
-
-ALLOWED = set("abcdefghijklmnopqrstuvwxyz.")

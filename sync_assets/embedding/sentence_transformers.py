@@ -29,7 +29,7 @@ _WHEEL_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 # Tokens, padding included, that go through the model at once. On a processor small batches of similar length are
 # fastest; a GPU wants to be filled.
-_BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
+_BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
 _UNUSED_FILES = ["*.onnx", "*.ot", "*.h5", "*.msgpack", "onnx/*", "openvino/*"]
 
 
@@ -78,27 +78,18 @@ class SentenceTransformersEmbedder:
         self._name = model
         self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def fingerprint(self) -> ModelFingerprint:
         """Read from the model's files.
 
         Raises:
             EmbeddingError: the model can't be found, or its files are incomplete.
         """
-        return ModelFingerprint(
-            name=self._name,
-            revision=self._revision(),
-            dimension=_dimension(self._folder),
-            normalised=True,
-            backend="torch",
-            precision="float32",
-            max_tokens=_max_length(self._folder) - self.tokenizer.special_tokens,
-        )
+        return self._fingerprint
 
-    @cached_property
+    @property
     def tokenizer(self) -> FileTokenizer:
-        settings = _read_json(self._folder / "sentence_bert_config.json", default={})
-        return FileTokenizer(self._folder / "tokenizer.json", bool(settings.get("do_lower_case")))
+        return self._tokenizer
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """See `Embedder.embed`.
@@ -132,6 +123,23 @@ class SentenceTransformersEmbedder:
         if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):
             raise EmbeddingError(f"{self._name} gave a vector that is empty or not a number.")
         return vectors
+
+    @cached_property
+    def _fingerprint(self) -> ModelFingerprint:
+        return ModelFingerprint(
+            name=self._name,
+            revision=self._revision(),
+            dimension=_dimension(self._folder),
+            normalised=True,
+            backend="torch",
+            precision="float32",
+            max_tokens=_max_length(self._folder) - self.tokenizer.special_tokens,
+        )
+
+    @cached_property
+    def _tokenizer(self) -> FileTokenizer:
+        settings = _read_json(self._folder / "sentence_bert_config.json", default={})
+        return FileTokenizer(self._folder / "tokenizer.json", bool(settings.get("do_lower_case")))
 
     @cached_property
     def _folder(self) -> Path:

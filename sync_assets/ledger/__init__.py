@@ -141,12 +141,14 @@ class SweepDifference(NamedTuple):
     Attributes:
         wanted: ids that live upstream and are missing, changed, tombstoned here, or behind in a collection; and ids of
             tombstones that a collection still holds.
+        rewound: those of them that are older upstream than in the ledger (restored from a backup, say).
         gone: ids that the ledger has alive and the listing has not.
         living: how many documents the ledger has alive.
         listed: how many ids the listing had.
     """
 
     wanted: list[str]
+    rewound: set[str]
     gone: list[str]
     living: int
     listed: int
@@ -280,6 +282,11 @@ class Ledger:
                     | sa.or_(sa.false(), *behind)
                 )
             )
+            rewound = (
+                sa.select(live.c.record_id)
+                .select_from(joined)
+                .where(~documents.c.deleted, documents.c.modified_at > live.c.modified_at)
+            )
             lingering = sa.select(documents.c.record_id).where(
                 of_stream,
                 documents.c.deleted,
@@ -297,6 +304,7 @@ class Ledger:
             )
             return SweepDifference(
                 wanted=sorted({*connection.scalars(wanted), *connection.scalars(lingering)}),
+                rewound=set(connection.scalars(rewound)),
                 gone=sorted(connection.scalars(gone)),
                 living=connection.scalar(sa.select(sa.func.count()).where(alive)) or 0,
                 listed=connection.scalar(sa.select(sa.func.count()).select_from(live)) or 0,

@@ -81,7 +81,7 @@ class _TenantExtraction:
         self._report = report
         self._states = states
         self._starts = [window.start for window in windows]
-        self._seen: dict[str, datetime | None] = {}
+        self._seen: set[str] = set()
         self._left = options.limit
         self._ref = context.stream.of(windows[0].tenant)
 
@@ -160,7 +160,12 @@ class _TenantExtraction:
                 f"SYNC_ASSETS_SWEEP_MAX_DELETE_SHARE={limit:g} allows"
             )
             gone = []
-        wanted = [record_id for record_id in difference.wanted if record_id not in self._seen]
+        # A record that was just fetched comes again only where its own time would make it look old.
+        wanted = [
+            record_id
+            for record_id in difference.wanted
+            if record_id not in self._seen or record_id in difference.rewound
+        ]
         found = self._account.fetch(stream.name, [*wanted, *gone])
         self._write((record.model_copy(update={"authoritative": True}) for record in found), late=True)
 
@@ -176,7 +181,7 @@ class _TenantExtraction:
             for record in self._context.services.ledger.quarantined(*self._ref)
             if record.attempts < ceiling
         }
-        wanted = sorted(waiting - self._seen.keys() - {record_id for record_id in waiting if _has_no_id(record_id)})
+        wanted = sorted(waiting - self._seen - {record_id for record_id in waiting if _has_no_id(record_id)})
         if wanted:
             self._write(self._account.fetch(self._context.stream.name, wanted), late=True)
 
@@ -189,7 +194,7 @@ class _TenantExtraction:
                     if not self._left:
                         break
                     self._left -= 1
-                self._seen[record.record_id] = record.modified_at
+                self._seen.add(record.record_id)
                 by_window.setdefault(self._windows[-1] if late else self._window_of(record), []).append(record)
             for window, group in by_window.items():
                 self._write_to(window, group)
