@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -388,7 +390,12 @@ def database_status() -> None:
     """
     from sync_assets import postgres
 
-    Console().print(postgres.status(load_settings()))
+    state = postgres.status(load_settings())
+    Console().print(
+        f"{'The embedded PostgreSQL' if state.embedded else 'PostgreSQL'} at {state.place} "
+        f"{'accepts connections' if state.running else 'does not run'}.",
+        soft_wrap=True,
+    )
 
 
 @database_app.command("stop")
@@ -409,11 +416,14 @@ def run_sync(
     services: Services, request: "SyncRequest", quiet: bool = False, result: "SyncResult | None" = None
 ) -> "SyncResult":
     """Run a request with progress on the terminal, or silently; counts are added to `result` where one is given."""
+    import dagster as dg
+
     from sync_assets.components.progress import watcher
     from sync_assets.definitions import build_defs
     from sync_assets.runs import open_instance
     from sync_assets.sync import Syncer
 
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     with open_instance() as instance, _progress(quiet) as (announce, watch):
         token = watcher.set(watch)
         try:
@@ -512,9 +522,10 @@ def print_result(result: "SyncResult") -> None:
     """What a sync did, stage by stage, and what failed."""
     summary = result.summary()
     console = Console()
-    names = ("source", "stream", "stage", "documents", "chunks", "added", "changed", "unchanged", "deleted")
-    names += ("embedded", "reused", "written", "payloads", "quarantined")
-    console.print(_table(names, [{name: row.get(name, "") for name in names} for row in summary["stages"]]))
+    wanted = ("documents", "chunks", "added", "changed", "deleted", "embedded", "reused", "written", "quarantined")
+    rows = [{"asset": f"{row['source']}/{row['stream']}/{row['stage']}", **row} for row in summary["stages"]]
+    names = ("asset", *(name for name in wanted if any(row.get(name) for row in rows)))
+    console.print(_table(names, rows))
     console.print(
         f"{summary['documents']} documents, {summary['chunks']} chunks, {summary['embedded']} embedded, "
         f"{summary['reused']} reused, {summary['written']} vectors written, {summary['deleted']} deleted, "
@@ -552,7 +563,10 @@ def _print_json(value: Any) -> None:
 
 
 def _table(names: tuple[str, ...], rows: list[dict[str, Any]]) -> Table:
-    table = Table(*names)
+    table = Table(box=box.SIMPLE)
+    for name in names:
+        numeric = any(isinstance(row.get(name), int) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(row.get(name, ""))) for name in names))
     return table

@@ -30,34 +30,41 @@ class Settings(BaseSettings):
         description="Folder of the Dagster instance and of all data of the embedded default",
     )
     tenants_file: Path | None = Field(
-        None, description="Accounts of each tenant; default `tenants.yaml` in DAGSTER_HOME"
+        default=None, description="Accounts of each tenant; default `tenants.yaml` in DAGSTER_HOME"
     )
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL with pgvector for ledger, cache and vectors; default the embedded server"
+        default=None, description="PostgreSQL with pgvector for ledger, cache and vectors; default the embedded server"
     )
     storage_uri: str | None = Field(
-        None, description="Folder or `s3://bucket/prefix` for the stages' files; default `storage` in DAGSTER_HOME"
+        default=None,
+        description="Folder or `s3://bucket/prefix` for the stages' files; default `storage` in DAGSTER_HOME",
     )
-    s3_endpoint_url: str | None = Field(None, description="S3-compatible endpoint, where it is not AWS")
+    s3_endpoint_url: str | None = Field(default=None, description="S3-compatible endpoint, where it is not AWS")
     storage_mode: Literal["vector_only", "hybrid"] = Field(
-        "vector_only", description="`hybrid` keeps document bodies in SQL too"
+        default="vector_only", description="`hybrid` keeps document bodies in SQL too"
     )
-    qdrant_url: str | None = Field(None, description="Qdrant server; default Qdrant's engine embedded in the process")
-    qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server, where it asks for one")
-    chroma_url: str | None = Field(None, description="Chroma server; default an embedded Chroma")
+    qdrant_url: str | None = Field(
+        default=None, description="Qdrant server; default Qdrant's engine embedded in the process"
+    )
+    qdrant_api_key: SecretStr | None = Field(
+        default=None, description="Key of the Qdrant server, where it asks for one"
+    )
+    chroma_url: str | None = Field(default=None, description="Chroma server; default an embedded Chroma")
     model: str = Field(
-        "all-MiniLM-L6-v2",
+        default="all-MiniLM-L6-v2",
         description="Embedding model where a stream names none: the wheel's, a folder, or a name on the hub",
     )
-    lock_timeout: float = Field(60.0, gt=0, description="Seconds to wait for another process before giving up")
+    lock_timeout: float = Field(default=60.0, gt=0, description="Seconds to wait for another process before giving up")
     overlap_minutes: int = Field(
-        10, ge=0, description="How far before the last success an incremental sync starts, for late upstream clocks"
+        default=10,
+        ge=0,
+        description="How far before the last success an incremental sync starts, for late upstream clocks",
     )
     sweep_max_delete_share: float = Field(
-        0.2, ge=0, le=1, description="A sweep that would delete a larger share of a tenant's documents refuses"
+        default=0.2, ge=0, le=1, description="A sweep that would delete a larger share of a tenant's documents refuses"
     )
     quarantine_max_attempts: int = Field(
-        5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
+        default=5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
     )
 
     @field_validator("home")
@@ -85,7 +92,7 @@ def load_settings() -> Settings:
     if unknown:
         raise SettingsError(f"Unknown setting {unknown[0]}.", f"Known are: {', '.join(sorted(known))}.")
     try:
-        return Settings()  # pyright: ignore[reportCallIssue] every field has a default or comes from the environment
+        return Settings()
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         name = f"{PREFIX}{'_'.join(str(part) for part in problem['loc'])}".upper().replace(

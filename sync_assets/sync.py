@@ -354,7 +354,7 @@ def _run_config(planned: PlannedRun, request: SyncRequest) -> dict[str, Any]:
         for key in planned.assets
         if key.path[-1] == "raw"
     }
-    return {"ops": ops, "loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    return {"ops": ops, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def _known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:

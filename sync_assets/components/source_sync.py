@@ -4,7 +4,7 @@ What belongs here: how the plain stages become assets that people see, partition
 `stages/`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -27,27 +27,36 @@ from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.stages import Context, Partition, Report, Stream
-from sync_assets.stages.raw import RawOptions
+from sync_assets.stages.raw import RawOptions, extract_raw
 
+_BATCH = dg.DagsterType(
+    lambda _, value: isinstance(value, Batch), "Batch", description="Rows of one stage, a file for each partition."
+)
 _STORE_KINDS = {"qdrant": "qdrant", "pgvector": "postgres", "chroma": "chroma"}
 
 
-class StreamSync(dg.Model):
+class StreamSync(dg.Model, dg.Resolvable):
     """One stream of a source.
 
     Attributes:
         description: what its records are, for people.
         stores: vector stores that it is kept in.
         collection: what its collection is called in every store; default `<source>_<stream>`.
-        model: embedding model; default the installation's SYNC_ASSETS_MODEL.
+        embedding_model: default the installation's SYNC_ASSETS_MODEL.
         chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
     """
 
     description: str
-    stores: list[str] = Field(min_length=1)
-    collection: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]{0,38}$")
-    model: str | None = None
-    chunk_tokens: int | None = Field(None, ge=16)
+    stores: list[str]
+    collection: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,38}$")
+    embedding_model: str | None = None
+    chunk_tokens: int | None = Field(default=None, ge=16)
+
+    @model_validator(mode="after")
+    def _some_store(self) -> "StreamSync":
+        if not self.stores:
+            raise ValueError("stores is empty; name at least one vector store")
+        return self
 
 
 class SourceSync(dg.Component, dg.Model, dg.Resolvable):
@@ -83,7 +92,7 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
                 grain=self.grain,
                 stores=tuple(sync.stores),
                 collection=sync.collection or f"{self.source}_{name}",
-                model=sync.model,
+                model=sync.embedding_model,
                 chunk_tokens=sync.chunk_tokens,
             )
             assets.extend(_StreamAssets(stream, sync.description, partitions, self.owners).build())
@@ -104,9 +113,24 @@ class _StreamAssets:
     def build(self) -> Iterator[dg.AssetsDefinition | dg.AssetSpec]:
         yield self._upstream()
         yield self._raw()
-        yield self._transformation("documents", "raw", DOCUMENT_SCHEMA)
-        yield self._transformation("chunks", "documents", CHUNK_SCHEMA)
-        yield self._transformation("embeddings", "chunks", embedding_schema(1))
+        yield self._transformation(
+            "documents",
+            "raw",
+            "Records in platform-neutral form, with tombstones; what is older than the ledger is left out.",
+            DOCUMENT_SCHEMA,
+        )
+        yield self._transformation(
+            "chunks",
+            "documents",
+            "Documents cut into pieces that the model reads whole, each with a steady id.",
+            CHUNK_SCHEMA,
+        )
+        yield self._transformation(
+            "embeddings",
+            "chunks",
+            "A vector for every chunk, computed once for each text and model.",
+            embedding_schema(1),
+        )
         for store in self._stream.stores:
             yield self._store(store)
 
@@ -123,96 +147,100 @@ class _StreamAssets:
             tags={"stream": self._stream.name, "stage": "upstream"},
         )
 
-    def _common(self, stage: str, description: str, kinds: set[str], schema: pa.Schema | None = None) -> dict[str, Any]:
-        return {
-            "key": self._key(stage),
-            "partitions_def": self._partitions,
-            "backfill_policy": dg.BackfillPolicy.single_run(),
-            "description": description,
-            "group_name": self._stream.source,
-            "owners": self._owners,
-            "kinds": kinds,
-            "tags": {"stream": self._stream.name, "stage": stage},
-            "metadata": {"dagster/column_schema": column_schema(schema)} if schema is not None else {},
-        }
-
-    def _check(self, name: str, stage: str, description: str) -> dg.AssetCheckSpec:
-        return dg.AssetCheckSpec(name, asset=self._key(stage), description=description)
-
-    def _quarantine_spec(self, stage: str) -> dg.AssetCheckSpec:
-        return self._check("quarantine", stage, "No record is in quarantine at this stage, for the run's tenants.")
-
     def _raw(self) -> dg.AssetsDefinition:
-        stream = self._stream
-        from sync_assets.stages.raw import extract_raw
-
         class RawConfig(dg.Config, RawOptions):
             """How to fetch."""
 
-        @dg.asset(
-            **self._common(
-                "raw",
-                f"{self._description} The changes of each window as received, one compressed JSON line a record.",
-                {stream.source, "json"},
-                RAW_SCHEMA,
-            ),
-            deps=[self._key("upstream")],
-            pool=f"{stream.source}_api",
-            io_manager_key="object_storage",
-            check_specs=[
-                self._quarantine_spec("raw"),
-                self._check("sweep", "raw", "No sweep of this run refused to delete."),
-            ],
-        )
-        def raw(context: dg.AssetExecutionContext, config: RawConfig, services: dg.ResourceParam[Services]) -> Any:
+        def raw(
+            context: dg.AssetExecutionContext, config: RawConfig, services: dg.ResourceParam[Services]
+        ) -> dg.MaterializeResult:
             with failures():
-                stage_context = self._context(context, services)
                 options = RawOptions(sweep=config.sweep, limit=config.limit)
-                batch, report = extract_raw(stage_context, self._run_partitions(context), options)
-                sweep = sweep_check(report, self._key("raw"))
-                return self._result(context, services, report, batch, [sweep])
+                batch, report = extract_raw(self._context(context, services), self._run_partitions(context), options)
+                return self._result(context, services, report, batch, [sweep_check(report, self._key("raw"))])
 
-        return raw
-
-    def _transformation(self, stage: Stage, upstream: Stage, schema: pa.Schema) -> dg.AssetsDefinition:
-        descriptions = {
-            "documents": "Records in platform-neutral form, tombstones too; what is older than the ledger is left out.",
-            "chunks": "Documents cut into pieces that the model reads whole, each with a steady id.",
-            "embeddings": "A vector for every chunk, computed once for each text and model.",
-        }
-
-        @dg.asset(
-            **self._common(stage, descriptions[stage], {"python", "parquet"}, schema),
-            ins={"batch": dg.AssetIn(self._key(upstream))},
-            io_manager_key="documents" if stage == "documents" else "object_storage",
-            check_specs=[self._quarantine_spec(stage)],
+        return self._asset(
+            raw,
+            "raw",
+            f"{self._description} The changes of each window as received, one compressed JSON line a record.",
+            {self._stream.source, "json"},
+            schema=RAW_SCHEMA,
+            checks=[self._check("sweep", "raw", "No sweep of this run refused to delete.")],
+            deps=[self._key("upstream")],
+            pool=f"{self._stream.source}_api",
+            io_manager_key="object_storage",
+            dagster_type=_BATCH,
         )
-        def transform(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], batch: Batch) -> Any:
+
+    def _transformation(
+        self, stage: Stage, upstream: Stage, description: str, schema: pa.Schema
+    ) -> dg.AssetsDefinition:
+        def transform(
+            context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], batch: Batch
+        ) -> dg.MaterializeResult:
             with failures():
                 result, report = _make(stage)(self._context(context, services), batch)
                 return self._result(context, services, report, result)
 
-        return transform
+        return self._asset(
+            transform,
+            stage,
+            description,
+            {"python", "parquet"},
+            schema=schema,
+            ins={"batch": dg.AssetIn(self._key(upstream))},
+            io_manager_key="documents" if stage == "documents" else "object_storage",
+            dagster_type=_BATCH,
+        )
 
     def _store(self, store: str) -> dg.AssetsDefinition:
-        @dg.asset(
-            **self._common(
-                store,
-                f"The chunks of every live document, searchable in {store}'s collection {self._stream.collection}.",
-                {_STORE_KINDS.get(store, store)},
-            ),
-            ins={"batch": dg.AssetIn(self._key("embeddings"))},
-            check_specs=[self._quarantine_spec(store)],
-        )
-        def apply(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], batch: Batch) -> Any:
+        def apply(
+            context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], batch: Batch
+        ) -> dg.MaterializeResult:
             from sync_assets.stages.store import apply_to_store
 
             with failures():
-                return self._result(
-                    context, services, apply_to_store(self._context(context, services), store, batch), None
-                )
+                report = apply_to_store(self._context(context, services), store, batch)
+                return self._result(context, services, report, None)
 
-        return apply
+        return self._asset(
+            apply,
+            store,
+            f"The chunks of every live document, searchable in {store}'s collection {self._stream.collection}.",
+            {_STORE_KINDS.get(store, store)},
+            ins={"batch": dg.AssetIn(self._key("embeddings"))},
+        )
+
+    def _asset(
+        self,
+        function: Callable[..., Any],
+        stage: str,
+        description: str,
+        kinds: set[str],
+        schema: pa.Schema | None = None,
+        checks: Sequence[dg.AssetCheckSpec] = (),
+        **options: Any,
+    ) -> dg.AssetsDefinition:
+        """What all assets of the chain have in common."""
+        quarantine = self._check("quarantine", stage, "No record of the run's tenants is in quarantine at this stage.")
+        made = dg.asset(
+            key=self._key(stage),
+            partitions_def=self._partitions,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            description=description,
+            group_name=self._stream.source,
+            owners=self._owners,
+            kinds=kinds,
+            tags={"stream": self._stream.name, "stage": stage},
+            metadata={"dagster/column_schema": column_schema(schema)} if schema is not None else {},
+            check_specs=[quarantine, *checks],
+            **options,
+        )(function)
+        assert isinstance(made, dg.AssetsDefinition)  # noqa: S101 what the decorator returns for a function
+        return made
+
+    def _check(self, name: str, stage: str, description: str) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(name, asset=self._key(stage), description=description)
 
     def _context(self, context: dg.AssetExecutionContext, services: Services) -> Context:
         return Context(services, self._stream, progress_of(context))
@@ -227,7 +255,7 @@ class _StreamAssets:
         report: Report,
         batch: Batch | None,
         checks: Sequence[dg.AssetCheckResult] = (),
-    ) -> Any:
+    ) -> dg.MaterializeResult:
         key = self._key(report.stage)
         for partition, metadata in partition_metadata(report).items():
             context.add_asset_metadata(metadata, partition_key=partition)
@@ -239,13 +267,12 @@ class _StreamAssets:
         ]
         if report.problems:
             context.log.warning("%s", " ".join(report.problems))
-        output = {"value": batch} if batch is not None else {}
         return dg.MaterializeResult(
-            **output,
             asset_key=key,
             metadata=report_metadata(report),
             data_version=dg.DataVersion(report.data_version),
             check_results=[quarantine_check(held, key), *checks],
+            value=batch,
         )
 
 

@@ -35,8 +35,12 @@ class RawOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sweep: bool = Field(False, description="Compare all live ids upstream with the ledger, and mend what differs")
-    limit: int | None = Field(None, ge=1, description="Stop after this many records of each tenant; moves no watermark")
+    sweep: bool = Field(
+        default=False, description="Compare all live ids upstream with the ledger, and mend what differs"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="Stop after this many records of each tenant; moves no watermark"
+    )
 
 
 def extract_raw(context: Context, partitions: Sequence[Partition], options: RawOptions) -> tuple[Batch, Report]:
