@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError, SourceError, SyncAssetsError
 from sync_assets.services import Services
-from sync_assets.settings import load_settings
+from sync_assets.settings import Settings, load_settings
+from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
     from sync_assets.sync import SyncRequest, SyncResult
@@ -57,18 +55,54 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the
 
 DEMO_PORT = 8790
 
+# Dagster's own default would report usage to its makers.
+_INSTANCE = """\
+# Written by sync-assets, which found no dagster.yaml here. Yours to edit: https://docs.dagster.io/deployment/oss
+telemetry:
+  enabled: false
+"""
+
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Entry point: errors in one line, with the remedy."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            # They are for who writes this code, who runs it with `python -W default`.
+            warnings.simplefilter("ignore")
+        try:
+            code = _run()
+        finally:
+            _close_log_files()
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command of this process's arguments; returns its exit code."""
     try:
-        app()
+        code = app(standalone_mode=False) or 0
     except SyncAssetsError as error:
-        log.error("%s", error)
-        Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. What was done so far is kept; the next sync does the rest.")
-        sys.exit(130)
+        return _fail(str(error), 2 if isinstance(error, SettingsError) else 1)
+    except typer.TyperException as error:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        if context is not None and not error.format_message():
+            return 2  # a group without a command has printed its help
+        help_of = context.command_path if context else "sync-assets"
+        return _fail(f"{error.format_message()} See `{help_of} --help`.", 2)
+    except OSError as error:
+        log.exception("%s", "unexpected")
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}. The log under DAGSTER_HOME/logs has more.", 1)
+    if code == _INTERRUPTED:
+        console(stderr=True).print("Stopped. What was done so far is kept; the next sync does the rest.")
+    return code
+
+
+def _fail(line: str, code: int) -> int:
+    log.error("%s", line)
+    console(stderr=True).print(f"[red]Error:[/red] {escape(line)}", soft_wrap=True)
+    return code
 
 
 @app.command()
@@ -268,9 +302,9 @@ def quarantine_list(
         return
     names = ("tenant", "source", "stream", "record_id", "stage", "attempts", "window", "reason")
     if records:
-        Console().print(_table(names, [record.model_dump(include=set(names)) for record in records]))
+        print_rows(console(), names, [record.model_dump(include=set(names)) for record in records])
     else:
-        Console().print("Nothing is in quarantine.")
+        console().print("Nothing is in quarantine.")
 
 
 @quarantine_app.command("retry")
@@ -297,7 +331,7 @@ def quarantine_retry(
     elif as_json:
         _print_json({"quarantined": 0})
     if not as_json:
-        Console().print(f"{len(records) - len(left)} of {len(records)} left quarantine.")
+        console().print(f"{len(records) - len(left)} of {len(records)} left quarantine.")
     raise typer.Exit(1 if result and result.failures else 3 if left else 0)
 
 
@@ -317,7 +351,6 @@ def quarantine_drop(
 
         sync-assets quarantine drop --tenant acme --record 4711 --yes  # drops
     """
-    console = Console()
     with _services() as services:
         held = [
             item
@@ -326,11 +359,11 @@ def quarantine_drop(
         ]
         if not yes:
             names = ("tenant", "source", "stream", "record_id", "stage", "reason")
-            console.print(_table(names, [item.model_dump(include=set(names)) for item in held]))
-            console.print(f"{len(held)} would be dropped; nothing was. Say --yes to drop them.")
+            print_rows(console(), names, [item.model_dump(include=set(names)) for item in held])
+            console().print(f"{len(held)} would be dropped; nothing was. Say --yes to drop them.")
             return
         dropped = services.ledger.drop_from_quarantine(tenant, source, stream, record_ids=record)
-    console.print(f"{dropped} dropped.")
+    console().print(f"{dropped} dropped.")
 
 
 @tenants_app.command("register")
@@ -351,7 +384,7 @@ def tenants_register() -> None:
             {source for name in services.tenants.names() for source in services.tenants.sources(name)}
         ):
             planner.register(source)
-            Console().print(f"{source}: {', '.join(services.tenants.names(source))}")
+            console().print(f"{source}: {', '.join(services.tenants.names(source))}", soft_wrap=True)
 
 
 @tenants_app.command("check")
@@ -374,9 +407,9 @@ def tenants_check(as_json: Json = False) -> None:
     if as_json:
         _print_json(rows)
     elif rows:
-        Console().print(_table(("tenant", "source", "ok", "detail"), rows))
+        print_rows(console(), ("tenant", "source", "ok", "detail"), rows)
     else:
-        Console().print(f"No tenants in {load_settings().tenants_path}.")
+        console().print(f"No tenants in {load_settings().tenants_path}.", soft_wrap=True)
     raise typer.Exit(0 if all(row["ok"] for row in rows) else 1)
 
 
@@ -391,7 +424,7 @@ def database_status() -> None:
     from sync_assets import postgres
 
     state = postgres.status(load_settings())
-    Console().print(
+    console().print(
         f"{'The embedded PostgreSQL' if state.embedded else 'PostgreSQL'} at {state.place} "
         f"{'accepts connections' if state.running else 'does not run'}.",
         soft_wrap=True,
@@ -409,21 +442,18 @@ def database_stop() -> None:
     from sync_assets import postgres
 
     postgres.stop(load_settings())
-    Console().print("Stopped.")
+    console().print("Stopped.")
 
 
 def run_sync(
     services: Services, request: "SyncRequest", quiet: bool = False, result: "SyncResult | None" = None
 ) -> "SyncResult":
     """Run a request with progress on the terminal, or silently; counts are added to `result` where one is given."""
-    import dagster as dg
-
     from sync_assets.components.progress import watcher
     from sync_assets.definitions import build_defs
     from sync_assets.runs import open_instance
     from sync_assets.sync import Syncer
 
-    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     with open_instance() as instance, _progress(quiet) as (announce, watch):
         token = watcher.set(watch)
         try:
@@ -440,9 +470,7 @@ def run_sync(
 def _services() -> Iterator[Services]:
     """Settings, the log file of the day, and the parts behind them; closed at the end."""
     settings = load_settings()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    os.environ["DAGSTER_HOME"] = str(settings.home)
-    _log_to_file(settings.home / "logs" / f"sync-assets-{datetime.now(UTC):%Y-%m-%d}.log")
+    _prepare_home(settings)
     log.info("%s", " ".join(["sync-assets", *sys.argv[1:]]))
     services = Services(settings)
     try:
@@ -451,13 +479,39 @@ def _services() -> Iterator[Services]:
         services.close()
 
 
+def _prepare_home(settings: Settings) -> None:
+    """Make DAGSTER_HOME, with what Dagster and the log need.
+
+    Raises:
+        SettingsError: nothing can be written there.
+    """
+    os.environ["DAGSTER_HOME"] = str(settings.home)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        instance = settings.home / "dagster.yaml"
+        if not instance.exists():
+            instance.write_text(_INSTANCE)
+        _log_to_file(settings.home / "logs" / f"sync-assets-{datetime.now(UTC):%Y-%m-%d}.log")
+    except OSError as error:
+        raise SettingsError(
+            f"DAGSTER_HOME {settings.home}: {error.strerror or error}.", "Name a folder that this user may write in."
+        ) from None
+
+
 def _log_to_file(path: Path) -> None:
+    _close_log_files()
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+def _close_log_files() -> None:
+    for handler in log.handlers[:]:
+        log.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager
@@ -486,9 +540,10 @@ def print_status(services: Services, tenant: str | None = None) -> None:
     """A table with a row for each tenant, source, stream and store."""
     rows = _status_rows(services, tenant)
     if rows:
-        Console().print(_table(_STATUS, rows))
+        shown = [{**row, "last_success": row["last_success"][:16].replace("T", " ") + "Z"} for row in rows]
+        print_rows(console(), _STATUS, shown)
     else:
-        Console().print("Nothing was synced yet. Run `sync-assets sync`, or `sync-assets demo` for a look.")
+        console().print("Nothing was synced yet. Run `sync-assets sync`, or `sync-assets demo` for a look.")
 
 
 def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> None:
@@ -514,27 +569,29 @@ def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> No
     if as_json:
         _print_json({"runs": rows})
         return
-    Console().print(_table(tuple(rows[0]), rows))
-    Console().print("Dry run: nothing was fetched or written.")
+    print_rows(console(), tuple(rows[0]), rows)
+    console().print("Dry run: nothing was fetched or written.")
 
 
 def print_result(result: "SyncResult") -> None:
     """What a sync did, stage by stage, and what failed."""
     summary = result.summary()
-    console = Console()
-    wanted = ("documents", "chunks", "added", "changed", "deleted", "embedded", "reused", "written", "quarantined")
-    rows = [{"asset": f"{row['source']}/{row['stream']}/{row['stage']}", **row} for row in summary["stages"]]
-    names = ("asset", *(name for name in wanted if any(row.get(name) for row in rows)))
-    console.print(_table(names, rows))
-    console.print(
+    out = console()
+    names = ("documents", "chunks", "added", "changed", "deleted", "embedded", "reused", "written", "quarantined")
+    places = ("source", "stream", "stage")
+    rows = [{name: row.get(name, 0) for name in (*places, *names)} for row in summary["stages"]]
+    if rows:
+        print_rows(out, (*places, *(name for name in names if any(row[name] for row in rows))), rows)
+    out.print(
         f"{summary['documents']} documents, {summary['chunks']} chunks, {summary['embedded']} embedded, "
         f"{summary['reused']} reused, {summary['written']} vectors written, {summary['deleted']} deleted, "
-        f"{summary['quarantined']} quarantined, {summary['seconds']:.1f} s"
+        f"{summary['quarantined']} quarantined, {summary['seconds']:.1f} s",
+        soft_wrap=True,
     )
     for failure in result.failures:
-        Console(stderr=True).print(f"[red]Failed:[/red] {escape(failure)}", soft_wrap=True)
+        console(stderr=True).print(f"[red]Failed:[/red] {escape(failure)}", soft_wrap=True)
     if summary["quarantined"]:
-        console.print("See `sync-assets quarantine list`; the next sync tries these records again.")
+        out.print("See `sync-assets quarantine list`; the next sync tries these records again.", soft_wrap=True)
 
 
 def _print_either(result: "SyncResult", as_json: bool) -> None:
@@ -545,31 +602,21 @@ def _print_either(result: "SyncResult", as_json: bool) -> None:
 
 
 def _print_hits(hits: list[Any]) -> None:
-    console = Console()
+    out = console()
     if not hits:
-        console.print("Nothing found.")
+        out.print("Nothing found.")
     for rank, hit in enumerate(hits, 1):
-        console.print(
+        out.print(
             f"[bold]{rank}. {escape(hit.title)}[/bold]  {hit.score:.3f}  {hit.visibility} {hit.stream} {hit.path}",
             soft_wrap=True,
         )
-        console.print(f"   {escape(' '.join(hit.text.split())[:200])}", soft_wrap=True, highlight=False)
+        out.print(f"   {escape(' '.join(hit.text.split())[:200])}", soft_wrap=True)
         if hit.url:
-            console.print(f"   {escape(hit.url)}", soft_wrap=True)
+            out.print(f"   {escape(hit.url)}", soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _table(names: tuple[str, ...], rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE)
-    for name in names:
-        numeric = any(isinstance(row.get(name), int) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(str(row.get(name, ""))) for name in names))
-    return table
 
 
 def _pair(text: str) -> tuple[str, str]:

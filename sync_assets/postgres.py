@@ -6,7 +6,8 @@ a limit.
 
 The server belongs to a data folder, not to a process: whoever needs it first starts it under a lock, all others find
 it through that folder, and it runs until `stop`. It listens on a Unix socket only, in a folder that nobody but its user
-may enter. PostgreSQL refuses to run as root; there a system user runs it, which must be able to reach the data folder.
+may enter. PostgreSQL refuses to run as root; there a system user runs it. Where that user could not reach the data,
+because a folder on the way admits its owner only, the server gets the capability to pass; no folder is ever opened.
 """
 
 import hashlib
@@ -111,10 +112,16 @@ def status(settings: Settings) -> Status:
 
 
 class _Account(NamedTuple):
-    """The system user that runs the server."""
+    """The system user that runs the server.
+
+    Attributes:
+        passes: it lies behind a folder that admits its owner only, so the server is given the capability to pass
+            through folders and to read; the folder stays closed to everybody else.
+    """
 
     uid: int
     gid: int
+    passes: bool = False
 
 
 class _Server:
@@ -244,6 +251,8 @@ class _Server:
                     f"The database in {self.data} has not stopped for {self.timeout:g} seconds.", f"See {self._log}."
                 )
             time.sleep(_POLL_SECONDS)
+        with suppress(OSError):
+            self._short_folder().rmdir()
         return bool(processes)
 
     def _account(self) -> _Account | None:
@@ -261,18 +270,20 @@ class _Server:
                 )
             return None
         account = _Account(owner.st_uid, owner.st_gid) if owner is not None else _system_user()
-        _check_reachable(
-            self.home,
-            account,
-            f"DAGSTER_HOME {self.home}",
-            "Set DAGSTER_HOME to a folder that every user may enter (such as /var/lib/sync_assets)",
-        )
-        _check_reachable(
-            _programs(),
-            account,
-            "The installed PostgreSQL",
-            "Install sync_assets into a virtual environment that every user may enter",
-        )
+        places = {
+            self.home: (
+                f"DAGSTER_HOME {self.home}",
+                "Set DAGSTER_HOME to a folder that every user may enter (such as /var/lib/sync_assets)",
+            ),
+            _programs(): (
+                "The installed PostgreSQL",
+                "Install sync_assets into a virtual environment that every user may enter",
+            ),
+        }
+        if _can_pass(account) and any(_closed_folder(place, account) for place in places):
+            return account._replace(passes=True)
+        for place, (what, remedy) in places.items():
+            _check_reachable(place, account, what, remedy)
         return account
 
     def _create(self, account: _Account | None) -> None:
@@ -314,7 +325,7 @@ class _Server:
         """The data folder; where no socket can lie there, a private one in the folder for temporary files."""
         if _can_hold_socket(self.data):
             return self.data
-        folder = Path(tempfile.gettempdir()) / f"sync_assets-{hashlib.sha256(bytes(self.data)).hexdigest()[:16]}"
+        folder = self._short_folder()
         remedy = "Set DAGSTER_HOME to a shorter path"
         if not _can_hold_socket(folder):
             raise SettingsError(
@@ -334,17 +345,25 @@ class _Server:
                 ) from None
         return folder
 
+    def _short_folder(self) -> Path:
+        return Path(tempfile.gettempdir()) / f"sync_assets-{hashlib.sha256(bytes(self.data)).hexdigest()[:16]}"
+
     def _run(self, account: _Account | None, program: str, *arguments: str) -> str | None:
         """Run one of PostgreSQL's programs in DAGSTER_HOME; returns the last line it said where it failed.
 
         Arguments are relative to DAGSTER_HOME, because `pg_ctl` hands paths to a shell.
         """
-        identity = {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
+        command = [str(_programs() / program), *arguments]
+        identity = {}
+        if account is not None and account.passes:
+            command = [*_pass_as(account), *command]
+        elif account is not None:
+            identity = {"user": account.uid, "group": account.gid, "extra_groups": []}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         with tempfile.TemporaryFile() as output:  # a pipe would stay open as long as the server runs
             try:
                 subprocess.run(  # noqa: S603
-                    [_programs() / program, *arguments],
+                    command,
                     cwd=self.home,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -392,12 +411,36 @@ def _account_of(name: str) -> _Account:
     return _Account(entry.pw_uid, entry.pw_gid)
 
 
+def _pass_as(account: _Account) -> list[str]:
+    """Start of a command that runs as the account, and may pass through closed folders (`setpriv` of util-linux)."""
+    identity = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+    return ["setpriv", *identity, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]
+
+
+def _can_pass(account: _Account) -> bool:
+    """Whether this root may hand the capability on; in some containers it may not."""
+    try:
+        return subprocess.run([*_pass_as(account), "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
+    except OSError:
+        return False
+
+
 def _check_reachable(folder: Path, account: _Account, what: str, remedy: str) -> None:
     """Refuse a folder that the server's user can't enter, and never open it: it may be somebody's home.
 
     Raises:
         SettingsError: naming the folder that is closed.
     """
+    closed = _closed_folder(folder, account)
+    if closed is not None:
+        raise SettingsError(
+            f"{what} can't be reached by the user that runs PostgreSQL for root: {closed} admits its owner only.",
+            f"{remedy}, or do not run as root.",
+        )
+
+
+def _closed_folder(folder: Path, account: _Account) -> Path | None:
+    """The innermost folder on the way that the account may not enter."""
     for path in (folder, *folder.parents):
         found = path.stat()
         if found.st_uid == account.uid:
@@ -407,10 +450,8 @@ def _check_reachable(folder: Path, account: _Account, what: str, remedy: str) ->
         else:
             may_enter = found.st_mode & stat.S_IXOTH
         if not may_enter:
-            raise SettingsError(
-                f"{what} can't be reached by the user that runs PostgreSQL for root: {path} admits its owner only.",
-                f"{remedy}, or do not run as root.",
-            )
+            return path
+    return None
 
 
 def _can_hold_socket(folder: Path) -> bool:

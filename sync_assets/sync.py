@@ -20,6 +20,7 @@ from sync_assets.ledger import QuarantinedRecord, StreamRef
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.stages import utc_now
+from sync_assets.stages.raw import has_no_id
 
 Until = Literal["raw", "documents", "chunks", "embeddings", "stores"]
 _STAGES = get_args(Until)
@@ -335,16 +336,25 @@ class Syncer:
             result.failures.append(f"{tenants}: run {run.run_id} failed; see it in the Dagster UI.")
         for key, numbers in runs.counts(run).items():
             source, stream, stage = key.path
-            result.rows.setdefault((source, stream, stage), Counter()).update(numbers)
+            ours = {name: number for name, number in numbers.items() if "/" not in name}  # "dagster/..." is not
+            result.rows.setdefault((source, stream, stage), Counter()).update(ours)
 
 
 def retry_requests(records: Sequence[QuarantinedRecord]) -> list[SyncRequest]:
-    """Requests that send quarantined records through the chain again: the windows in which they lie."""
-    places = sorted({(record.source, record.stream, record.tenant, record.window) for record in records})
+    """Requests that send quarantined records through the chain again.
+
+    Any run of a tenant's stream fetches its quarantined records by their ids; those without an id that can be asked for
+    are found again only in the windows in which they lie.
+    """
+    found: dict[tuple[str, str, str], list[QuarantinedRecord]] = {}
+    for record in records:
+        found.setdefault((record.source, record.stream, record.tenant), []).append(record)
     requests = []
-    for source, stream, tenant, window in places:
-        day = datetime.fromisoformat(window[:10]).replace(tzinfo=UTC)
-        requests.append(SyncRequest((source,), (stream,), (tenant,), first=day, last=day))
+    for (source, stream, tenant), held in sorted(found.items()):
+        windows = {record.window for record in held if has_no_id(record.record_id)}
+        for window in sorted(windows or {max(record.window for record in held)}):
+            day = datetime.fromisoformat(window[:10]).replace(tzinfo=UTC)
+            requests.append(SyncRequest((source,), (stream,), (tenant,), first=day, last=day))
     return requests
 
 

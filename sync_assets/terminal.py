@@ -1,17 +1,102 @@
-"""Progress on the terminal: a line for each stage of each stream, with rate and remaining time."""
+"""What people see: tables that stay readable in every width, and progress with rate and remaining time."""
 
 import os
+import sys
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
 from rich.text import Text
+
+# Where nobody looks at a terminal, lines are as long as a wide one.
+_PIPED_WIDTH = 160
+
+# A column with a longer cell than this may be broken between words.
+_LONG_CELL = 30
+
+Row = Mapping[str, Any]
+
+
+def console(stderr: bool = False) -> Console:
+    """A console as wide as the terminal, or wide where the output is piped; `COLUMNS` overrules both."""
+    piped = not (sys.stderr if stderr else sys.stdout).isatty() and "COLUMNS" not in os.environ
+    return Console(stderr=stderr, width=_PIPED_WIDTH if piped else None, highlight=False)
+
+
+def print_rows(target: Console, names: Sequence[str], rows: Sequence[Row], title: str | None = None) -> None:
+    """Rows as a table. Where that is too wide: without columns of zeros, then without those that are the same in every
+    row, which are said above it, and then row by row.
+
+    Args:
+        names: columns in order; a row need not have all of them.
+    """
+    if title:
+        target.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+    shown = [name for name in names if any(name in row for row in rows)]
+    if _fits(target, table := _table(shown, rows)):
+        target.print(table)
+        return
+    shown = [name for name in shown if any(row.get(name) not in (None, "", 0) for row in rows)]
+    if _fits(target, table := _table(shown, rows)):
+        target.print(table)
+        return
+    same = [name for name in shown if len(rows) > 1 and len({_cell(row, name) for row in rows}) == 1]
+    rest = [name for name in shown if name not in same]
+    if rest and _fits(target, table := _table(rest, rows)):
+        for name in same:
+            target.print(f"{name}: {escape(_cell(rows[0], name))}", soft_wrap=True)
+        target.print(table)
+        return
+    for row in rows:
+        pairs = [f"{name} [bold]{escape(_cell(row, name))}[/bold]" for name in shown if row.get(name) not in (None, "")]
+        target.print(", ".join(pairs), soft_wrap=not target.is_terminal)
+
+
+def _fits(target: Console, table: Table) -> bool:
+    return Measurement.get(target, target.options, table).minimum <= target.width
+
+
+def _table(names: Sequence[str], rows: Sequence[Row]) -> Table:
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in names:
+        longest = max([len(name), *(len(_cell(row, name)) for row in rows)])
+        numeric = any(type(row.get(name)) is int for row in rows)
+        table.add_column(
+            name,
+            justify="right" if numeric else "left",
+            no_wrap=longest <= _LONG_CELL,
+            min_width=min(longest, _LONG_CELL),
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(escape(_cell(row, name)) for name in names))
+    return table
+
+
+def _cell(row: Row, name: str) -> str:
+    value = row.get(name, "")
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.0f}/s" if task.speed else "")
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.0f}/s" if speed else "")
 
 
 class StageProgress:
@@ -21,20 +106,18 @@ class StageProgress:
     """
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
         self._stderr = os.fdopen(os.dup(2), "w")
-        console = Console(file=self._stderr, quiet=quiet)
-        self._console = console
+        self._console = Console(file=self._stderr, quiet=quiet)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _RateColumn(),
             TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
+            console=self._console,
+            disable=quiet or not self._console.is_terminal,
         )
-        self._tasks: dict[str, int] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -49,14 +132,14 @@ class StageProgress:
     def announce(self, line: str) -> None:
         """Print a line above the bars, and start anew with them."""
         for task in self._tasks.values():
-            self._progress.remove_task(task)  # pyright: ignore[reportArgumentType] rich's TaskID is an int
+            self._progress.remove_task(task)
         self._tasks.clear()
-        self._console.print(line, soft_wrap=True)
+        self._console.print(line, soft_wrap=True, highlight=False)
 
     def watch(self, label: str, done: int, total: int | None) -> None:
         """The progress callback of the stages."""
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=total)
             if not self._console.is_terminal:
-                self._console.print(f"  {label}", soft_wrap=True)
-        self._progress.update(self._tasks[label], completed=done, total=total)  # pyright: ignore[reportArgumentType]
+                self._console.print(f"  {label}", soft_wrap=True, highlight=False)
+        self._progress.update(self._tasks[label], completed=done, total=total)

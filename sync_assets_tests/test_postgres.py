@@ -126,9 +126,22 @@ def test_half_made_data_folder_is_made_again(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's server runs as that user")
-def test_closed_home_is_refused_and_left_closed(folder: Path) -> None:
+def test_closed_home_serves_and_is_left_closed(folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
+    settings = settings_of(private / "home")
+    try:
+        assert ask(settings, "SELECT 1") == 1
+    finally:
+        postgres.stop(settings)
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's server runs as that user")
+def test_closed_home_is_refused_where_nothing_can_be_passed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(SettingsError, match=rf"DAGSTER_HOME .*{private}.*admits its owner only.*Set DAGSTER_HOME to"):
         postgres.database_url(settings_of(private / "home"))
     assert private.stat().st_mode & 0o777 == 0o700

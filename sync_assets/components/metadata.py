@@ -72,6 +72,21 @@ def partition_metadata(report: Report) -> dict[str, dict[str, Any]]:
     }
 
 
+def attach_partition_metadata(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, metadata: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Attach metadata to each partition of the run.
+
+    Does what `context.add_asset_metadata(..., partition_key=...)` does, without its check of every key against all keys
+    of the run, which takes 13 of 65 seconds at 940 partitions. Uses Dagster's internals.
+    """
+    step = context.get_step_execution_context()
+    for partition, values in metadata.items():
+        step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
+            asset_key, partition, values
+        )
+
+
 def quarantine_check(held: Sequence[QuarantinedRecord], asset_key: dg.AssetKey) -> dg.AssetCheckResult:
     """Red while records of the run's tenants are in quarantine at this stage, naming tenants, windows and reasons."""
     return dg.AssetCheckResult(

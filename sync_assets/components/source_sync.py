@@ -15,6 +15,7 @@ from sync_assets.batches import Batch, Grain, Stage
 from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import (
+    attach_partition_metadata,
     column_schema,
     partition_metadata,
     quarantine_check,
@@ -257,8 +258,7 @@ class _StreamAssets:
         checks: Sequence[dg.AssetCheckResult] = (),
     ) -> dg.MaterializeResult:
         key = self._key(report.stage)
-        for partition, metadata in partition_metadata(report).items():
-            context.add_asset_metadata(metadata, partition_key=partition)
+        attach_partition_metadata(context, key, partition_metadata(report))
         tenants = {partition.tenant for partition in report.counts}
         held = [
             record

@@ -8,8 +8,8 @@ from markdown_it import MarkdownIt
 
 from sync_assets.demo.records import AccountData, Json, entities, new_article, new_folder, timestamp
 
-_FIRST = datetime(2026, 10, 5, 8, tzinfo=UTC)
-_DAYS = 38
+_FIRST = datetime(2026, 11, 2, 8, tzinfo=UTC)
+_DAYS = 10
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 

@@ -18,7 +18,8 @@ from sync_assets.demo.records import (
     timestamp,
 )
 
-_FIRST = datetime(2026, 10, 5, tzinfo=UTC)
+_FIRST = datetime(2026, 11, 2, tzinfo=UTC)
+_SPAN_DAYS = 11
 _LAST = datetime(2026, 11, 13, 17, tzinfo=UTC)
 _FIRST_CONVERSATION = 48_010_000_000
 
@@ -110,9 +111,9 @@ def build_tickets(
 
 
 def _opening_time(draw: random.Random) -> datetime:
-    day = _FIRST + timedelta(days=draw.randrange(39))
+    day = _FIRST + timedelta(days=draw.randrange(_SPAN_DAYS))
     while day.weekday() > 4 and draw.random() < 0.85:
-        day = _FIRST + timedelta(days=draw.randrange(39))
+        day = _FIRST + timedelta(days=draw.randrange(_SPAN_DAYS))
     return day + timedelta(seconds=draw.randrange(6 * 3600, 17 * 3600))
 
 

@@ -4,6 +4,7 @@ What belongs here: the tour. The servers are in `server.py`, the company's recor
 """
 
 import json
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,6 @@ import typer
 import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
@@ -24,6 +24,7 @@ from sync_assets.errors import SettingsError
 from sync_assets.hashing import text_hash
 from sync_assets.search import search
 from sync_assets.services import Services
+from sync_assets.terminal import console, print_rows
 from sync_assets.vector_stores import Audience
 
 SOURCE = "freshdesk"
@@ -36,14 +37,15 @@ _SHOWN = 3
 
 def serve(port: int) -> None:
     """Serve the demo company until Ctrl-C."""
-    console = Console()
+    out = console()
     with DemoServers(port) as servers:
-        console.print("The demo company is served at:")
+        out.print("The demo company is served at:")
         for tenant in servers.tenants:
-            console.print(f"  {servers.base_url(tenant)}", highlight=False)
-        console.print("\nPoint tenants at it in tenants.yaml:\n")
+            out.print(f"  {servers.base_url(tenant)}")
+        out.print("\nPoint tenants at it in tenants.yaml:\n")
         typer.echo(yaml.safe_dump({"tenants": servers.tenants}, sort_keys=False))
-        console.print("Then `sync-assets tenants check`. Ctrl-C stops the servers.")
+        out.print("Then `sync-assets tenants check`. Ctrl-C stops the servers.")
+        sys.stdout.flush()
         _wait()
 
 
@@ -56,7 +58,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     from sync_assets.cli import print_result, print_status, run_sync
     from sync_assets.sync import SyncRequest
 
-    console = Console(quiet=as_json)
+    out = console()
     with DemoServers(port) as servers:
         _write_tenants(services.settings.tenants_path, servers.tenants)
         services.close()  # forgets what the tenants file said before
@@ -76,7 +78,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
         ]
         if not as_json:
             print_status(services)
-            _print_comparisons(console, comparisons)
+            _print_comparisons(out, comparisons)
         recalls = {store: _recall(services, store) for store in STORES}
         searches = [_sample(services, number) for number in range(_SHOWN)]
         equal = all(comparison["equal"] for comparison in comparisons)
@@ -85,10 +87,12 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
             found = {"ok": good, "stores_equal": equal, "comparisons": comparisons, "recall_at_5": recalls}
             typer.echo(json.dumps({**result.summary(), **found, "searches": searches}, ensure_ascii=False))
         else:
-            _print_searches(console, recalls, searches)
-            _print_next_steps(console, servers)
+            _print_searches(out, recalls, searches)
+            _print_next_steps(out, servers)
         if keep:
-            console.print("The servers stay up until Ctrl-C.")
+            if not as_json:
+                out.print("The servers stay up until Ctrl-C.")
+            sys.stdout.flush()
             _wait()
     return result.exit_code if good else 1
 
@@ -160,33 +164,31 @@ def _sample(services: Services, number: int) -> dict[str, Any]:
     }
 
 
-def _print_comparisons(console: Console, comparisons: list[dict[str, Any]]) -> None:
+def _print_comparisons(out: Console, comparisons: list[dict[str, Any]]) -> None:
     names = ("tenant", "stream", "store", "records", "expected", "stored", "missing", "surplus", "different", "equal")
-    table = Table(*names, title="Chunk ids and hashes in each store, against the demo company's records")
-    for comparison in comparisons:
-        table.add_row(*("yes" if comparison[name] is True else str(comparison[name]) for name in names))
-    console.print(table)
+    print_rows(out, names, comparisons, title="Chunk ids and hashes in each store, against the demo company's records")
     bad = [comparison for comparison in comparisons if not comparison["equal"]]
-    console.print("[red]Some stores differ from upstream.[/red]" if bad else "Every store equals upstream.")
+    out.print("[red]Some stores differ from upstream.[/red]" if bad else "Every store equals upstream.")
 
 
-def _print_searches(console: Console, recalls: Mapping[str, float], searches: list[dict[str, Any]]) -> None:
+def _print_searches(out: Console, recalls: Mapping[str, float], searches: list[dict[str, Any]]) -> None:
     shares = ", ".join(f"{store} {recall:.0%}" for store, recall in recalls.items())
-    console.print(f"\n{len(QUESTIONS)} questions with their document in the first five results: {shares}")
+    out.print(f"\n{len(QUESTIONS)} questions with their document in the first five results: {shares}", soft_wrap=True)
     for item in searches:
-        console.print(f"\n[bold]{escape(item['question'])}[/bold]  ({item['tenant']}, {item['store']})")
+        question = escape(item["question"])
+        out.print(f"\n[bold]{question}[/bold]  ({item['tenant']}, {item['store']})", soft_wrap=True)
         for rank, hit in enumerate(item["hits"], 1):
-            console.print(f"  {rank}. {hit['score']:.3f} {escape(hit['title'])}  {hit['url']}", soft_wrap=True)
+            out.print(f"  {rank}. {hit['score']:.3f} {escape(hit['title'])}  {hit['url']}", soft_wrap=True)
 
 
-def _print_next_steps(console: Console, servers: DemoServers) -> None:
-    console.print(
+def _print_next_steps(out: Console, servers: DemoServers) -> None:
+    out.print(
         "\nLook around:\n"
         "  make dev                        the Dagster UI, with lineage, partitions and these runs\n"
         f"  sync-assets upstream serve --port {servers.port}   the demo company again, to change and sync\n"
         '  sync-assets search "..." --tenant acme --audience internal\n'
         "  sync-assets database stop       stops the embedded PostgreSQL",
-        highlight=False,
+        soft_wrap=True,
     )
 
 

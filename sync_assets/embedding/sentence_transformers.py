@@ -29,7 +29,7 @@ _WHEEL_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 # Tokens, padding included, that go through the model at once. On a processor small batches of similar length are
 # fastest; a GPU wants to be filled.
-_BATCH_TOKENS = {"cpu": 4_096, "cuda": 65_536}
+_BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
 _UNUSED_FILES = ["*.onnx", "*.ot", "*.h5", "*.msgpack", "onnx/*", "openvino/*"]
 
 
@@ -118,7 +118,7 @@ class SentenceTransformersEmbedder:
                     normalize_embeddings=True,
                     show_progress_bar=False,
                 )
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except Exception as error:
             raise EmbeddingError(f"{self._name} failed on {len(texts)} texts: {_first_line(error)}.") from error
         if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):
             raise EmbeddingError(f"{self._name} gave a vector that is empty or not a number.")
@@ -185,7 +185,7 @@ def _load(folder: Path, name: str, fingerprint: ModelFingerprint, special_tokens
         model = SentenceTransformer(
             str(folder), device=device, local_files_only=True, model_kwargs={"dtype": torch.float32}
         )
-    except (ImportError, OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:
         raise EmbeddingError(f"{name} can't be loaded from {folder}: {_first_line(error)}.") from error
     reads = (model.max_seq_length or 0) - special_tokens
     if model.get_embedding_dimension() != fingerprint.dimension or reads < fingerprint.max_tokens:

@@ -185,7 +185,7 @@ class _TenantExtraction:
             for record in self._context.services.ledger.quarantined(*self._ref)
             if record.attempts < ceiling
         }
-        wanted = sorted(waiting - self._seen - {record_id for record_id in waiting if _has_no_id(record_id)})
+        wanted = sorted(waiting - self._seen - {record_id for record_id in waiting if has_no_id(record_id)})
         if wanted:
             self._write(self._account.fetch(self._context.stream.name, wanted), late=True)
 
@@ -242,7 +242,8 @@ def _digest_row(record: Record) -> list[Any]:
     return [record.record_id, record.event, record.modified_at, text_hash(dump_json(record.payload))]
 
 
-def _has_no_id(record_id: str) -> bool:
+def has_no_id(record_id: str) -> bool:
+    """Whether a record came without an id that upstream can be asked for."""
     return record_id.startswith("malformed-")
 
 

@@ -188,6 +188,7 @@ class TestIndependentClient:
 
 class TestLists:
     def test_shows_only_thirty_days_unless_told_since_when(self, http: httpx.Client, clock: Clock) -> None:
+        clock.moment += timedelta(days=24)
         earliest = (clock.moment - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
         recent = http.get("/api/v2/tickets", params={"per_page": 100}).json()
         assert min(ticket["created_at"] for ticket in recent) >= earliest
@@ -354,7 +355,7 @@ class TestContent:
         for tenant in TENANTS:
             for stream in STREAMS:
                 for _, item in company.records(tenant, stream):
-                    assert "2026-10-05" <= item["created_at"] <= item["updated_at"] < "2026-11-14"
+                    assert "2026-11-02" <= item["created_at"] <= item["updated_at"] < "2026-11-14"
                     for conversation in item.get("conversations", []):
                         assert item["created_at"] < conversation["created_at"] <= item["updated_at"]
 

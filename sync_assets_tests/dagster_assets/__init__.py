@@ -1,0 +1,1 @@
+"""The chain and its IO managers, run by Dagster."""
