@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sync_assets.sync import SyncRequest, SyncResult
 
 log = logging.getLogger("sync_assets")
+log.addHandler(logging.NullHandler())
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -89,7 +90,7 @@ def _run() -> int:
         if context is not None and not error.format_message():
             return 2  # a group without a command has printed its help
         help_of = context.command_path if context else "sync-assets"
-        return _fail(f"{error.format_message()} See `{help_of} --help`.", 2)
+        return _fail(f"{error.format_message().rstrip('.')}. See `{help_of} --help`.", 2)
     except OSError as error:
         log.exception("%s", "unexpected")
         place = f"{error.filename}: " if error.filename else ""
@@ -510,8 +511,9 @@ def _log_to_file(path: Path) -> None:
 
 def _close_log_files() -> None:
     for handler in log.handlers[:]:
-        log.removeHandler(handler)
-        handler.close()
+        if isinstance(handler, logging.FileHandler):
+            log.removeHandler(handler)
+            handler.close()
 
 
 @contextmanager

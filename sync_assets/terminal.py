@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,6 +28,7 @@ _PIPED_WIDTH = 160
 
 # A column with a longer cell than this may be broken between words.
 _LONG_CELL = 30
+_GAP = 2
 
 Row = Mapping[str, Any]
 
@@ -47,34 +48,33 @@ def print_rows(target: Console, names: Sequence[str], rows: Sequence[Row], title
     """
     if title:
         target.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
-    shown = [name for name in names if any(name in row for row in rows)]
-    if _fits(target, table := _table(shown, rows)):
-        target.print(table)
-        return
-    shown = [name for name in shown if any(row.get(name) not in (None, "", 0) for row in rows)]
-    if _fits(target, table := _table(shown, rows)):
-        target.print(table)
-        return
-    same = [name for name in shown if len(rows) > 1 and len({_cell(row, name) for row in rows}) == 1]
-    rest = [name for name in shown if name not in same]
-    if rest and _fits(target, table := _table(rest, rows)):
-        for name in same:
-            target.print(f"{name}: {escape(_cell(rows[0], name))}", soft_wrap=True)
-        target.print(table)
-        return
+    telling = [name for name in names if any(row.get(name) not in (None, "", 0) for row in rows)]
+    same = [name for name in telling if len(rows) > 1 and len({_cell(row, name) for row in rows}) == 1]
+    rest = [name for name in telling if name not in same]
+    for shown in (list(names), telling, rest):
+        if shown and _least_width(shown, rows) <= target.width:
+            if shown is rest:
+                for name in same:
+                    target.print(f"{name}: {escape(_cell(rows[0], name))}", soft_wrap=True)
+            target.print(_table(shown, rows))
+            return
     for row in rows:
-        pairs = [f"{name} [bold]{escape(_cell(row, name))}[/bold]" for name in shown if row.get(name) not in (None, "")]
+        pairs = [f"{name} [bold]{escape(_cell(row, name))}[/bold]" for name in telling if _cell(row, name)]
         target.print(", ".join(pairs), soft_wrap=not target.is_terminal)
 
 
-def _fits(target: Console, table: Table) -> bool:
-    return Measurement.get(target, target.options, table).minimum <= target.width
+def _least_width(names: Sequence[str], rows: Sequence[Row]) -> int:
+    return sum(min(_longest(name, rows), _LONG_CELL) + _GAP for name in names)
+
+
+def _longest(name: str, rows: Sequence[Row]) -> int:
+    return max([cell_len(name), *(cell_len(_cell(row, name)) for row in rows)])
 
 
 def _table(names: Sequence[str], rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in names:
-        longest = max([len(name), *(len(_cell(row, name)) for row in rows)])
+        longest = _longest(name, rows)
         numeric = any(type(row.get(name)) is int for row in rows)
         table.add_column(
             name,
