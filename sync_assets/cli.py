@@ -298,6 +298,8 @@ def quarantine_list(
     """
     with _services() as services:
         records = services.ledger.quarantined(tenant, source, stream)
+        if not records:
+            _check_tenant(services, tenant)
     if as_json:
         _print_json([record.model_dump(mode="json") for record in records])
         return
@@ -535,7 +537,20 @@ def _status_rows(services: Services, tenant: str | None) -> list[dict[str, Any]]
         vectors = services.store(row["store"]).count(collection, row["tenant"]) if collection else 0
         row |= {"vectors": vectors, "last_success": row["last_success"].isoformat(timespec="seconds")}
         rows.append({name: row[name] for name in _STATUS})
+    if not rows:
+        _check_tenant(services, tenant)
     return rows
+
+
+def _check_tenant(services: Services, tenant: str | None) -> None:
+    """Tell a typing error from a tenant that has nothing.
+
+    Raises:
+        SettingsError: the tenants file does not have this tenant.
+    """
+    names = services.tenants.names()
+    if tenant is not None and tenant not in names:
+        raise SettingsError(f"Unknown tenant {tenant!r}.", f"Known are: {', '.join(names) or 'none'}.")
 
 
 def print_status(services: Services, tenant: str | None = None) -> None:
@@ -582,8 +597,9 @@ def print_result(result: "SyncResult") -> None:
     names = ("documents", "chunks", "added", "changed", "deleted", "embedded", "reused", "written", "quarantined")
     places = ("source", "stream", "stage")
     rows = [{name: row.get(name, 0) for name in (*places, *names)} for row in summary["stages"]]
-    if rows:
-        print_rows(out, (*places, *(name for name in names if any(row[name] for row in rows))), rows)
+    counted = [name for name in names if any(row[name] for row in rows)]
+    if counted:
+        print_rows(out, (*places, *counted), rows)
     out.print(
         f"{summary['documents']} documents, {summary['chunks']} chunks, {summary['embedded']} embedded, "
         f"{summary['reused']} reused, {summary['written']} vectors written, {summary['deleted']} deleted, "

@@ -10,6 +10,7 @@ from typing import Any
 from sync_assets.errors import FingerprintMismatch, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.services import Services
+from sync_assets.sources import SOURCE_NAMES
 from sync_assets.vector_stores import Audience, Hit
 
 _CHUNKS_PER_DOCUMENT = 4
@@ -34,10 +35,15 @@ def search(
         filters: see `VectorStore.search`.
 
     Raises:
-        SettingsError: nothing of the tenant is in any store, or not in the one that was named.
+        SettingsError: nothing of the tenant is in any store, or not in the one that was named; or tenant or source are
+            unknown.
         FingerprintMismatch: the collection's model is not what its name opens now.
     """
+    if source is not None and source not in SOURCE_NAMES:
+        raise SettingsError(f"Unknown source {source!r}.", f"Known are: {', '.join(SOURCE_NAMES)}.")
     collections = services.ledger.collections_of(tenant, source)
+    if not collections and tenant not in (known := services.tenants.names()):
+        raise SettingsError(f"Unknown tenant {tenant!r}.", f"Known are: {', '.join(known) or 'none'}.")
     stores = sorted({collection.store for collection in collections})
     chosen = store or next(iter(stores), None)
     if chosen is None or chosen not in stores:

@@ -6,7 +6,7 @@ printed in `cli.py`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
@@ -23,6 +23,7 @@ from sync_assets.stages import utc_now
 from sync_assets.stages.raw import has_no_id
 
 Until = Literal["raw", "documents", "chunks", "embeddings", "stores"]
+Span = tuple[datetime, datetime]
 _STAGES = get_args(Until)
 
 
@@ -69,6 +70,12 @@ class PlannedRun(NamedTuple):
     last_window: str
     windows: int
     assets: list[dg.AssetKey]
+
+    def only(self, tenant: str, streams: Collection[str]) -> "PlannedRun":
+        """The part of this run that is about some of its streams and one of its tenants."""
+        chosen = [stream for stream in self.streams if stream in streams]
+        assets = [key for key in self.assets if key.path[1] in streams]
+        return self._replace(tenants=[tenant], streams=chosen, assets=assets)
 
 
 @dataclass
@@ -172,17 +179,20 @@ class Planner:
         return [name for name in self._services.tenants.names(source) if not request.tenants or name in request.tenants]
 
     def plan(
-        self, source: str, chains: Sequence[Chain], tenants: Sequence[str], request: SyncRequest
+        self, source: str, chains: Sequence[Chain], spans: Mapping[str, Span], request: SyncRequest
     ) -> list[PlannedRun]:
-        """Runs over contiguous intervals of tenants that start at the same window. Writes nothing."""
+        """Runs over contiguous intervals of tenants that start at the same window. Writes nothing.
+
+        Args:
+            spans: what to sync of each tenant.
+        """
         windows_def = time_windows(self._graph.get(chains[0].stages[0]).partitions_def)  # pyright: ignore[reportArgumentType]
-        spans = {tenant: self._span(source, tenant, chains, request) for tenant in tenants}
         if request.everything:
             # One run for all of them costs less than the empty windows of some.
             whole = (min(first for first, _ in spans.values()), max(last for _, last in spans.values()))
             spans = dict.fromkeys(spans, whole)
         planned: list[PlannedRun] = []
-        for span, group in _intervals(spans, self._order(source, tenants)):
+        for span, group in _intervals(spans, self._order(source)):
             keys = _window_keys(windows_def, *span)
             planned.append(
                 PlannedRun(
@@ -205,14 +215,17 @@ class Planner:
         if new:
             self._instance.add_dynamic_partitions(name, new)
 
-    def _order(self, source: str, tenants: Sequence[str]) -> list[str]:
+    def _order(self, source: str) -> list[str]:
         """All partitions of a source in Dagster's order, those that `register` would add at the end."""
         present = list(self._instance.get_dynamic_partitions(tenants_name(source)))
         return present + [tenant for tenant in self._services.tenants.names(source) if tenant not in present]
 
-    def _span(
-        self, source: str, tenant: str, chains: Sequence[Chain], request: SyncRequest
-    ) -> tuple[datetime, datetime]:
+    def span(self, source: str, tenant: str, chains: Sequence[Chain], request: SyncRequest) -> Span:
+        """First and last moment that a request is about, for one tenant; asks upstream where it is about everything.
+
+        Raises:
+            SourceError: upstream could not be asked.
+        """
         now = self._clock()
         if request.first is not None:
             return request.first, request.last or now
@@ -230,7 +243,7 @@ class Planner:
             return self._whole_span(source, tenant, chains)[0], now
         return min(known), now
 
-    def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> tuple[datetime, datetime]:
+    def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> Span:
         with self._services.tenants.open(source, tenant) as account:
             found = [span for chain in chains if (span := account.span(chain.stream)) is not None]
         now = self._clock()
@@ -268,13 +281,14 @@ class Syncer:
         """
         started = time.monotonic()
         result = result or SyncResult()
+        with self._services.ledger.transaction():
+            pass  # where it is out of reach, this says so before any run begins
         for source, chains in self._by_source(request):
             self._planner.register(source)
-            good = list(self._reachable(source, self._planner.tenants(source, request), result))
-            if not good:
-                continue
-            for planned in self._planner.plan(source, chains, good, request):
-                self._run(planned, request, result)
+            spans = self._reachable(source, chains, request, result)
+            if spans:
+                for planned in self._planner.plan(source, chains, spans, request):
+                    self._run(planned, request, result)
         result.seconds += time.monotonic() - started
         return result
 
@@ -292,18 +306,23 @@ class Syncer:
             )
 
     def _plan(self, source: str, chains: Sequence[Chain], request: SyncRequest) -> list[PlannedRun]:
-        return self._planner.plan(source, chains, self._planner.tenants(source, request), request)
+        tenants = self._planner.tenants(source, request)
+        spans = {tenant: self._planner.span(source, tenant, chains, request) for tenant in tenants}
+        return self._planner.plan(source, chains, spans, request)
 
-    def _reachable(self, source: str, tenants: Iterable[str], result: SyncResult) -> Iterator[str]:
-        """Tenants whose credentials work; the others fail here, and cost the rest nothing."""
-        for tenant in tenants:
+    def _reachable(
+        self, source: str, chains: Sequence[Chain], request: SyncRequest, result: SyncResult
+    ) -> dict[str, Span]:
+        """Spans of the tenants whose credentials work; the others fail here, and cost the rest nothing."""
+        spans: dict[str, Span] = {}
+        for tenant in self._planner.tenants(source, request):
             try:
                 with self._services.tenants.open(source, tenant) as account:
                     account.check()
+                spans[tenant] = self._planner.span(source, tenant, chains, request)
             except SourceError as error:
-                result.failures.append(f"{tenant} {source}: {error}")
-            else:
-                yield tenant
+                result.failures.append(f"{source}: {error}")
+        return spans
 
     def _run(self, planned: PlannedRun, request: SyncRequest, result: SyncResult) -> None:
         self._announce(
@@ -322,13 +341,10 @@ class Syncer:
         )
         result.run_ids.append(run.run_id)
         reasons = runs.failures(run)
-        if any(step.endswith("/raw") for step in reasons) and len(planned.tenants) > 1:
-            # One tenant's upstream failed half-way: the others go on without it.
-            for tenant in planned.tenants:
-                self._run(planned._replace(tenants=[tenant]), request, result)
-            return
+        # One tenant's upstream failed half-way in these streams: the others go on without it.
+        again = {_stream(step) for step in reasons if step.endswith("/raw")} if len(planned.tenants) > 1 else set()
         tenants = ", ".join(planned.tenants)
-        result.failures += [f"{tenants} {step}: {reason}" for step, reason in reasons.items()]
+        result.failures += [f"{tenants} {step}: {why}" for step, why in reasons.items() if _stream(step) not in again]
         result.failures += [
             f"{name}: {description}" for name, description in runs.failed_checks(run).items() if name.endswith(":sweep")
         ]
@@ -338,6 +354,9 @@ class Syncer:
             source, stream, stage = key.path
             ours = {name: number for name, number in numbers.items() if "/" not in name}  # "dagster/..." is not
             result.rows.setdefault((source, stream, stage), Counter()).update(ours)
+        if again:
+            for tenant in planned.tenants:
+                self._run(planned.only(tenant, again), request, result)
 
 
 def retry_requests(records: Sequence[QuarantinedRecord]) -> list[SyncRequest]:
@@ -358,6 +377,10 @@ def retry_requests(records: Sequence[QuarantinedRecord]) -> list[SyncRequest]:
     return requests
 
 
+def _stream(step: str) -> str:
+    return step.split("/")[1]
+
+
 def _run_config(planned: PlannedRun, request: SyncRequest) -> dict[str, Any]:
     ops = {
         "__".join(key.path): {"config": {"sweep": request.sweep, "limit": request.limit}}
@@ -373,9 +396,7 @@ def _known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
             raise SettingsError(f"Unknown {kind} {name!r}.", f"Known are: {', '.join(known) or 'none'}.")
 
 
-def _intervals(
-    spans: dict[str, tuple[datetime, datetime]], order: Sequence[str]
-) -> Iterator[tuple[tuple[datetime, datetime], list[str]]]:
+def _intervals(spans: Mapping[str, Span], order: Sequence[str]) -> Iterator[tuple[Span, list[str]]]:
     """Neighbouring tenants whose spans fall together, with the span that covers them."""
     group: list[str] = []
     for tenant in [*order, None]:
@@ -388,7 +409,7 @@ def _intervals(
             group.append(tenant)
 
 
-def _day(span: tuple[datetime, datetime]) -> datetime:
+def _day(span: Span) -> datetime:
     return span[0].astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 

@@ -40,8 +40,8 @@ def console(stderr: bool = False) -> Console:
 
 
 def print_rows(target: Console, names: Sequence[str], rows: Sequence[Row], title: str | None = None) -> None:
-    """Rows as a table. Where that is too wide: without columns of zeros, then without those that are the same in every
-    row, which are said above it, and then row by row.
+    """Rows as a table. Where that is too wide: without columns of zeros, then with what is the same in every row said
+    above it, and then row by row.
 
     Args:
         names: columns in order; a row need not have all of them.
@@ -49,12 +49,12 @@ def print_rows(target: Console, names: Sequence[str], rows: Sequence[Row], title
     if title:
         target.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
     telling = [name for name in names if any(row.get(name) not in (None, "", 0) for row in rows)]
-    same = [name for name in telling if len(rows) > 1 and len({_cell(row, name) for row in rows}) == 1]
-    rest = [name for name in telling if name not in same]
-    for shown in (list(names), telling, rest):
+    same = [name for name in telling if len({_cell(row, name) for row in rows}) == 1] if len(rows) > 1 else []
+    choices = [list(names), telling, *([n for n in telling if n not in same[:k]] for k in range(1, len(same) + 1))]
+    for shown in choices:
         if shown and _least_width(shown, rows) <= target.width:
-            if shown is rest:
-                for name in same:
+            for name in same:
+                if name not in shown:
                     target.print(f"{name}: {escape(_cell(rows[0], name))}", soft_wrap=True)
             target.print(_table(shown, rows))
             return

@@ -71,7 +71,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
                 typer.echo(json.dumps({**result.summary(), "ok": False}))
             return 1
         comparisons = [
-            _compare(services, servers.company, tenant, stream, store)
+            compare(services, servers.company, tenant, stream, store)
             for tenant in tenants
             for stream in STREAMS
             for store in STORES
@@ -105,7 +105,7 @@ def _write_tenants(path: Path, tenants: Mapping[str, Any]) -> None:
     path.write_text(_MARK + yaml.safe_dump({"tenants": dict(tenants)}, sort_keys=False))
 
 
-def _compare(services: Services, company: DemoCompany, tenant: str, stream: str, store: str) -> dict[str, Any]:
+def compare(services: Services, company: DemoCompany, tenant: str, stream: str, store: str) -> dict[str, Any]:
     """Ids and hashes that the store lists, against those computed from the company's records as they are now.
 
     Nothing of the pipeline's state is used: records are fetched by id, documents and chunks made of them anew.

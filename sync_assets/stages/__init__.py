@@ -6,7 +6,7 @@ ledger decides what is new (laws 1 and 2).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -145,17 +145,21 @@ class QuarantineDesk:
     def __init__(self, context: Context, report: Report) -> None:
         self._context = context
         self._report = report
+        self._held: dict[str, set[str]] = {}
 
     def settle(
         self,
         partition: Partition,
-        failed: dict[str, str],
+        failed: Mapping[str, str],
         processed: Sequence[str],
-        stage: str | None = None,
     ) -> None:
         """Put `failed` (record id to reason) in quarantine and release the records that were `processed`."""
         stream = self._context.stream
-        stage = stage or self._report.stage
+        ledger = self._context.services.ledger
+        stage = self._report.stage
+        if partition.tenant not in self._held:
+            held = ledger.quarantined(*stream.of(partition.tenant), stage)
+            self._held[partition.tenant] = {record.record_id for record in held}
         records = [
             QuarantinedRecord(
                 tenant=partition.tenant,
@@ -169,13 +173,12 @@ class QuarantineDesk:
             )
             for record_id, reason in failed.items()
         ]
-        ledger = self._context.services.ledger
         ledger.put_in_quarantine(records)
         self._report.quarantined.extend(records)
         self._report.count(partition, "quarantined", len(records))
-        good = [record_id for record_id in processed if record_id not in failed]
+        good = self._held[partition.tenant].intersection(processed) - failed.keys()
         if good:
-            ledger.release(stream.of(partition.tenant), stage, good)
+            ledger.release(stream.of(partition.tenant), stage, sorted(good))
 
 
 def record_states(context: Context, report: Report) -> Callable[[], None]:

@@ -1,5 +1,7 @@
 """Embeddings: a vector for every chunk, computed once for each text and model, ever."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,13 +9,14 @@ import pyarrow.compute as pc
 from sync_assets.batches import Batch, BatchWriter, Partition
 from sync_assets.chunks import embedding_schema
 from sync_assets.embedding import Embedder
-from sync_assets.embedding.cache import embed_missing
+from sync_assets.embedding.cache import EmbedResult, embed_missing
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 
 STAGE = "embeddings"
 
-# Texts are sorted by length within a page before they are embedded; a larger page wastes less padding.
-PAGE_ROWS = 4096
+# Texts are sorted by length before they are embedded: the more at a time, the less padding. Rows are gathered over
+# windows up to this number.
+GATHERED_ROWS = 4096
 
 
 def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
@@ -25,52 +28,87 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     embedder = context.services.embedder(context.stream.model)
     schema = embedding_schema(embedder.fingerprint.dimension)
     report = Report.after(context, "chunks", STAGE, chunks.partitions)
+    desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), schema, chunks.partitions)
-    for partition, table in chunks.document_pages(PAGE_ROWS):
-        writer.write(partition, _embed(context, embedder, schema, partition, table, report))
+    for tenant, pages in _gathered(chunks):
+        result = _embed(context, embedder, tenant, pages, report)
+        for partition, table in pages:
+            table = _without_failed(desk, partition, table, result.failures)
+            _count(report, partition, table, result.vectors)
+            writer.write(partition, _with_vectors(table, result.vectors, schema))
     return writer.finish(record_states(context, report)), report
 
 
+def _gathered(chunks: Batch) -> Iterator[tuple[str, list[tuple[Partition, pa.Table]]]]:
+    """Pages of one tenant, as many windows together as make a good number of texts."""
+    pages: list[tuple[Partition, pa.Table]] = []
+    rows = 0
+    for partition, table in chunks.document_pages(GATHERED_ROWS):
+        if pages and (pages[0][0].tenant != partition.tenant or rows + table.num_rows > GATHERED_ROWS):
+            yield pages[0][0].tenant, pages
+            pages, rows = [], 0
+        pages.append((partition, table))
+        rows += table.num_rows
+    if pages:
+        yield pages[0][0].tenant, pages
+
+
 def _embed(
-    context: Context, embedder: Embedder, schema: pa.Schema, partition: Partition, table: pa.Table, report: Report
-) -> pa.Table:
-    hashes = table["content_hash"].to_pylist()
-    texts = {key: text for key, text in zip(hashes, table["text"].to_pylist(), strict=True) if key is not None}
-    done_before = report.total("embedded") + report.total("reused")
+    context: Context, embedder: Embedder, tenant: str, pages: list[tuple[Partition, pa.Table]], report: Report
+) -> EmbedResult:
+    """Vectors of all texts of the pages; each text is counted for the first window that has it."""
+    texts: dict[str, str] = {}
+    for _, table in pages:
+        for key, text in zip(table["content_hash"].to_pylist(), table["text"].to_pylist(), strict=True):
+            if key is not None:
+                texts.setdefault(key, text)
+    before = report.total("chunks")
     result = embed_missing(
         context.services.cache,
         embedder,
-        partition.tenant,
+        tenant,
         texts,
-        lambda done: context.advance(partition.tenant, STAGE, done_before + done, report.upstream_rows),
+        lambda done: context.advance(tenant, STAGE, before + done, report.upstream_rows),
     )
+    report.count(pages[0][0], "embedded", result.embedded)
+    report.count(pages[0][0], "reused", result.reused)
+    return result
+
+
+def _without_failed(
+    desk: QuarantineDesk, partition: Partition, table: pa.Table, failures: Mapping[str, str]
+) -> pa.Table:
     record_ids = table["record_id"].to_pylist()
     failed = {
-        record_id: result.failures[key]
-        for record_id, key in zip(record_ids, hashes, strict=True)
-        if key in result.failures
+        record_id: failures[key]
+        for record_id, key in zip(record_ids, table["content_hash"].to_pylist(), strict=True)
+        if key in failures
     }
-    QuarantineDesk(context, report).settle(partition, failed, list(dict.fromkeys(record_ids)))
-    if failed:
-        table = table.filter(pa.array([record_id not in failed for record_id in record_ids]))
-        hashes = table["content_hash"].to_pylist()
-    report.count(partition, "documents", len(set(table["document_id"].to_pylist())))
-    report.count(partition, "chunks", sum(key is not None for key in hashes))
-    report.count(partition, "embedded", result.embedded)
-    report.count(partition, "reused", result.reused)
-    report.count(partition, "tokens", sum(tokens or 0 for tokens in table["tokens"].to_pylist()))
-    for row in table.select(["document_id", "chunk_id", "content_hash", "payload_hash"]).to_pylist():
+    desk.settle(partition, failed, list(dict.fromkeys(record_ids)))
+    return table.filter(pa.array([record_id not in failed for record_id in record_ids])) if failed else table
+
+
+def _count(report: Report, partition: Partition, table: pa.Table, vectors: Mapping[str, np.ndarray]) -> None:
+    rows = table.select(["document_id", "chunk_id", "content_hash", "payload_hash", "tokens", "deleted"]).to_pylist()
+    report.count(partition, "documents", len({row["document_id"] for row in rows if not row["deleted"]}))
+    for row in rows:
+        report.count(partition, "chunks", row["chunk_id"] is not None)
+        report.count(partition, "tokens", row.pop("tokens") or 0)
         report.digests[partition].add(list(row.values()))
     public = pc.equal(table["visibility"], "public")  # pyright: ignore[reportAttributeAccessIssue] made at import
     for row in table.filter(public).slice(0, 5).to_pylist():
-        head = ", ".join(f"{number:.3f}" for number in result.vectors[row["content_hash"]][:4])
+        head = ", ".join(f"{number:.3f}" for number in vectors[row["content_hash"]][:4])
         report.show({"text": row["text"][:60], "vector": f"{head} ..."})
-    return table.append_column(schema.field("vector"), _vectors(hashes, result.vectors, embedder.fingerprint.dimension))
 
 
-def _vectors(hashes: list[str | None], vectors: dict[str, np.ndarray], dimension: int) -> pa.Array:
-    missing = np.array([key is None for key in hashes], dtype=bool)
-    empty = np.zeros(dimension, dtype=np.float32)
-    rows = [empty if key is None else vectors[key] for key in hashes]
-    flat = pa.array(np.concatenate(rows) if rows else np.zeros(0, dtype=np.float32), pa.float32())
-    return pa.FixedSizeListArray.from_arrays(flat, dimension, mask=pa.array(missing))
+def _with_vectors(table: pa.Table, vectors: Mapping[str, np.ndarray], schema: pa.Schema) -> pa.Table:
+    field = schema.field("vector")
+    dimension = field.type.list_size
+    hashes = table["content_hash"].to_pylist()
+    matrix = np.zeros((len(hashes), dimension), dtype=np.float32)
+    for row, key in enumerate(hashes):
+        if key is not None:
+            matrix[row] = vectors[key]
+    missing = pa.array([key is None for key in hashes], pa.bool_())
+    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), dimension, mask=missing)
+    return table.append_column(field, column)

@@ -1,8 +1,8 @@
-"""An installation of its own with a simulated upstream, and runs of its assets through Dagster."""
+"""An installation of its own, and runs of its ticket chain through Dagster."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -13,15 +13,16 @@ import psycopg
 from psycopg import sql
 
 from sync_assets.definitions import build_defs
-from sync_assets.runs import RANGE_END, RANGE_START
+from sync_assets.runs import RANGE_END, RANGE_START, failures
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Stream
-from sync_assets_tests.laws.upstream import DAY, START, Chain, Fused, Ticket, Upstream, install
+from sync_assets_tests.laws.upstream import DAY, START, Chain, Fuse, Fused, Ticket, Upstream, install
 
 TENANTS = ("acme", "polder")
 STORES = ("qdrant", "pgvector")
-STAGES = ("raw", "documents", "chunks", "embeddings", *STORES)
+FILE_STAGES = ("raw", "documents", "chunks", "embeddings")
+STAGES = (*FILE_STAGES, *STORES)
 
 
 @contextmanager
@@ -38,54 +39,33 @@ def key(stage: str) -> dg.AssetKey:
     return dg.AssetKey(["freshdesk", "tickets", stage])
 
 
-def at(window: int, minute: int = 1) -> datetime:
-    """A moment in a window; windows are days, counted from the first of January 2026."""
-    return START + window * DAY + (datetime(2026, 1, 1, 0, minute, tzinfo=UTC) - START)
+def day(window: int) -> str:
+    """The key of a window; windows are days, counted from the first of January 2026."""
+    return f"{START + window * DAY:%Y-%m-%d}"
 
 
 def partition(window: int, tenant: str = "acme") -> str:
     """The key of a partition, as Dagster has it."""
-    return f"{START + window * DAY:%Y-%m-%d}|{tenant}"
+    return f"{day(window)}|{tenant}"
 
 
-class World:
-    """Two tenants with an upstream each, and the ticket chain of the definitions over services of their own.
+class Installation:
+    """Services, a Dagster instance and the definitions over them.
 
-    Attributes:
-        chain: reads what the stores hold, and says what they ought to hold.
-        runs: ids of the runs so far.
+    Args:
+        settings: beside home and database.
     """
 
     def __init__(self, home: Path, database_url: str, **settings: Any) -> None:
         values = {"home": home, "database_url": database_url, "model": "hash-8", **settings}
         self.services = Services(Settings(**values))
-        self.upstreams = {tenant: Upstream() for tenant in TENANTS}
-        install(self.services, self.upstreams, {})
         self.instance = dg.DagsterInstance.ephemeral()
         self.instance.add_dynamic_partitions("freshdesk_tenants", list(TENANTS))
-        stream = Stream("freshdesk", "tickets", "day", STORES, "freshdesk_tickets", chunk_tokens=254)
-        self.chain = Chain(self.services, stream, lambda: datetime.now(UTC))
-        self.runs: list[str] = []
         self._job = build_defs(self.services).resolve_implicit_global_asset_job_def()
 
     def close(self) -> None:
         self.services.close()
         self.instance.dispose()
-
-    def write(self, record_id: str, window: int, *texts: str, tenant: str = "acme", **attributes: Any) -> None:
-        """Let a ticket be written upstream in a window."""
-        upstream = self.upstreams[tenant]
-        upstream.now = max(upstream.now, at(window))
-        upstream.tickets[record_id] = Ticket(at(window), texts, **attributes)
-
-    def delete(self, record_id: str, window: int, tenant: str = "acme", listed: bool = True) -> None:
-        """Let a ticket be deleted upstream in a window; `listed` in the deletion feed, or in silence."""
-        upstream = self.upstreams[tenant]
-        before = upstream.tickets[record_id]
-        upstream.now = max(upstream.now, at(window))
-        upstream.tickets[record_id] = Ticket(
-            at(window) if listed else before.modified_at, before.texts, deleted=True, listed_as_deleted=listed
-        )
 
     def run(
         self,
@@ -95,7 +75,11 @@ class World:
         succeeds: bool = True,
         **raw: Any,
     ) -> dg.ExecuteInProcessResult:
-        """One run of the chain: one partition, or the rectangle from `first` to `last`; `raw` is its run config."""
+        """One run of the ticket chain: one partition, or the rectangle from `first` to `last`.
+
+        Args:
+            raw: configuration of the raw asset.
+        """
         where: dict[str, Any] = {"tags": {RANGE_START: first, RANGE_END: last}} if last else {"partition_key": first}
         result = self._job.execute_in_process(
             instance=self.instance,
@@ -107,9 +91,43 @@ class World:
             raise_on_error=False,
             **where,
         )
-        self.runs.append(result.run_id)
         assert result.success == succeeds, reasons(result)
         return result
+
+
+class World(Installation):
+    """An installation whose two tenants have a simulated upstream each.
+
+    Attributes:
+        chain: reads what the stores hold, and says what they ought to hold.
+    """
+
+    def __init__(self, home: Path, database_url: str, **settings: Any) -> None:
+        super().__init__(home, database_url, **settings)
+        self.upstreams = {tenant: Upstream() for tenant in TENANTS}
+        install(self.services, self.upstreams, {})
+        stream = Stream("freshdesk", "tickets", "day", STORES, "freshdesk_tickets", chunk_tokens=254)
+        self.chain = Chain(self.services, stream, lambda: datetime.now(UTC))
+
+    def write(self, record_id: str, window: int, *texts: str, tenant: str = "acme", **attributes: Any) -> None:
+        """Let a ticket be written upstream in a window."""
+        self.upstreams[tenant].tickets[record_id] = Ticket(self._now(tenant, window), texts, **attributes)
+
+    def delete(self, record_id: str, window: int, listed: bool = True) -> None:
+        """Let a ticket of acme be deleted upstream in a window: `listed` in the deletion feed, or in silence."""
+        before = self.upstreams["acme"].tickets[record_id]
+        now = self._now("acme", window)
+        self.upstreams["acme"].tickets[record_id] = Ticket(
+            now if listed else before.modified_at, before.texts, deleted=True, listed_as_deleted=listed
+        )
+
+    def _now(self, tenant: str, window: int) -> datetime:
+        """Upstream's clock goes on; it stands in `window` afterwards."""
+        upstream = self.upstreams[tenant]
+        start = START + window * DAY
+        assert upstream.now < start + DAY, "upstream's clock never goes back"
+        upstream.now = max(upstream.now + timedelta(minutes=1), start)
+        return upstream.now
 
     def expected(self, tenant: str = "acme") -> dict[str, tuple[str, str]]:
         return self.chain.expected(tenant, self.upstreams[tenant])
@@ -117,21 +135,28 @@ class World:
     def stored(self, store: str, tenant: str = "acme") -> dict[str, tuple[str, str]]:
         return self.chain.stored(store, tenant)
 
+    def documents(self, store: str, tenant: str = "acme") -> set[str]:
+        """Record ids of the documents that a store holds vectors of."""
+        return {document.rsplit("_", 1)[-1] for document, _ in self.stored(store, tenant).values()}
+
     def assert_converged(self) -> None:
         """Both stores hold of both tenants what a rebuild from upstream would give, and not nothing."""
-        for tenant in TENANTS:
-            expected = self.expected(tenant)
-            for store in STORES:
-                assert self.stored(store, tenant) == expected, (store, tenant)
-        assert any(self.expected(tenant) for tenant in TENANTS)
+        expected = {tenant: self.expected(tenant) for tenant in TENANTS}
+        assert any(expected.values())
+        for store in STORES:
+            assert {tenant: self.stored(store, tenant) for tenant in TENANTS} == expected, store
 
-    def put_store(self, name: str, writes: Sequence[str]) -> Fused:
-        """Put a fuse of its own before a store, which the named methods burn."""
-        from sync_assets_tests.laws.upstream import Fuse
+    def guard(self, store: str, *writes: str) -> Fuse:
+        """A fuse that the named writes of a store burn, in place of the one that all parts share."""
+        fuse = Fuse()
+        opened = self.services.store(store)
+        self.services.__dict__["_stores"][store] = Fused(opened, fuse, writes)
+        return fuse
 
-        fused = Fused(self.services.store(name), Fuse(), writes)
-        self.services.__dict__["_stores"][name] = fused
-        return fused
+    def files(self) -> dict[str, bytes]:
+        """Everything below the home folder, by path."""
+        home = self.services.settings.home
+        return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
 
 def materializations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -144,7 +169,7 @@ def materializations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str],
 
 
 def data_versions(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], str]:
-    """The data version tag by (stage, partition), as the run's events hold them."""
+    """The data version by (stage, partition), from the tags in the event log."""
     return {
         (found.asset_key.path[-1], found.partition or ""): (found.tags or {})["dagster/data_version"]
         for event in result.get_asset_materialization_events()
@@ -152,15 +177,18 @@ def data_versions(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], st
     }
 
 
+def total(result: dg.ExecuteInProcessResult, stage: str, name: str) -> int:
+    """A count of a stage, summed over the partitions of a run."""
+    return sum(counts[name] for (of_stage, _), counts in materializations(result).items() if of_stage == stage)
+
+
 def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
     """Check results by (stage, check)."""
-    return {
-        (found.asset_key.path[-1], found.check_name): found for found in result.get_asset_check_evaluations()
-    }
+    return {(found.asset_key.path[-1], found.check_name): found for found in result.get_asset_check_evaluations()}
 
 
 def reasons(result: dg.ExecuteInProcessResult) -> dict[str, str]:
-    """What the failed steps say at their top, by stage."""
-    from sync_assets.runs import failures
-
-    return {step.rsplit("/", 1)[-1]: reason for step, reason in failures(result).items()}  # pyright: ignore
+    """What failed steps say at their top, by stage; steps that were only skipped are left out."""
+    # Both kinds of result have the events that `failures` reads.
+    found = failures(result)  # pyright: ignore[reportArgumentType]
+    return {step.rsplit("/", 1)[-1]: reason for step, reason in found.items()}

@@ -185,6 +185,8 @@ def check_history(world: World, history: list[tuple[Any, ...]]) -> None:
         if ticket.malformed or "poison" in ticket.texts:
             mended = edited(ticket, modified_at=world.upstream.tick(), texts=("mended",), malformed=False)
             world.upstream.tickets[record_id] = mended
+    # An empty listing is no proof: a sweep would refuse to delete the last document.
+    world.upstream.tickets["last"] = Ticket(world.upstream.tick(), ("still here",))
     world.finish()
     world.assert_converged()
     before = world.rows()

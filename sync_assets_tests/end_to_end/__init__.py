@@ -1,0 +1,1 @@
+"""Processes as an operator starts them, against the demo company's servers."""
