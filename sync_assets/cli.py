@@ -596,7 +596,8 @@ def print_result(result: "SyncResult") -> None:
     out = console()
     names = ("documents", "chunks", "added", "changed", "deleted", "embedded", "reused", "written", "quarantined")
     places = ("source", "stream", "stage")
-    rows = [{name: row.get(name, 0) for name in (*places, *names)} for row in summary["stages"]]
+    stages = sorted(summary["stages"], key=lambda row: (row["source"], row["stream"]))
+    rows = [{name: row.get(name, 0) for name in (*places, *names)} for row in stages]
     counted = [name for name in names if any(row[name] for row in rows)]
     if counted:
         print_rows(out, (*places, *counted), rows)

@@ -8,6 +8,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -72,6 +73,15 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.absolute()
 
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+                raise ValueError("must be postgresql://user:password@host:port/database")
+        return url
+
     @cached_property
     def tenants_path(self) -> Path:
         return self.tenants_file or self.home / "tenants.yaml"
@@ -98,6 +108,8 @@ def load_settings() -> Settings:
         name = f"{PREFIX}{'_'.join(str(part) for part in problem['loc'])}".upper().replace(
             f"{PREFIX}DAGSTER_HOME", "DAGSTER_HOME"
         )
+        secret = Settings.model_fields[str(problem["loc"][0])].annotation == SecretStr | None
+        found = name if secret else f"{name}={os.environ.get(name)!r}"
         raise SettingsError(
-            f"{name}: {problem['msg']}.", "The README's table of settings says what is allowed."
+            f"{found}: {problem['msg']}.", "The README's table of settings says what is allowed."
         ) from None

@@ -9,7 +9,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from sync_assets.errors import SettingsError
-from sync_assets.sources import Source, source_module
+from sync_assets.sources import SOURCE_NAMES, Source, source_module
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
 _NAME = TypeAdapter(TenantName)
@@ -52,23 +53,19 @@ class Tenants:
             raise SettingsError(
                 f"{path}, line {line}: not valid YAML.", "Quote values that contain ':' or '{'."
             ) from None
-        try:
+        with _mistakes(path):
             tenants = _File.model_validate(content).tenants
-            accounts = {
-                tenant: {
-                    source: source_module(source).Account.model_validate(
-                        _expand(account, f"tenants.{tenant}.{source}", path)
+        accounts: dict[str, dict[str, BaseModel]] = {tenant: {} for tenant in tenants}
+        for tenant, sources in tenants.items():
+            for source, account in sources.items():
+                place = f"tenants.{tenant}.{source}"
+                if source not in SOURCE_NAMES:
+                    raise SettingsError(
+                        f"{path}: {place}: unknown source {source!r}.", f"Sources are: {', '.join(SOURCE_NAMES)}."
                     )
-                    for source, account in sources.items()
-                }
-                for tenant, sources in tenants.items()
-            }
-        except ValidationError as error:
-            problem = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(str(part) for part in problem["loc"] if part != "[key]")
-            raise SettingsError(
-                f"{path}: {error.title}: {place}: {problem['msg']}.", "See tenants.yaml in the README."
-            ) from None
+                values = _expand(account, place, path)
+                with _mistakes(path, place):
+                    accounts[tenant][source] = source_module(source).Account.model_validate(values)
         return cls(accounts)
 
     def names(self, source: str | None = None) -> list[str]:
@@ -103,6 +100,20 @@ def valid_tenant(name: str) -> str:
     except ValidationError:
         raise SettingsError(
             f"{name!r} is not a tenant name.", "Use 1-48 lower case letters, digits, '-' and '_'."
+        ) from None
+
+
+@contextmanager
+def _mistakes(path: Path, place: str = "") -> Iterator[None]:
+    """Turn what pydantic found into one line with the place in the file, and without the value."""
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        inner = [str(part) for part in problem["loc"] if part != "[key]"]
+        raise SettingsError(
+            f"{path}: {'.'.join([place, *inner] if place else inner) or 'top'}: {problem['msg']}.",
+            "See tenants.yaml in the README.",
         ) from None
 
 

@@ -130,9 +130,10 @@ class Installation:
         raise AssertionError("main() returned instead of exiting")
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """A command in a process of its own."""
+        """A command in a process of its own; `options` are Popen's, and `program` what Python runs."""
+        program = options.pop("program", ("-m", "sync_assets"))
         return subprocess.Popen(
-            [sys.executable, "-m", "sync_assets", *arguments],
+            [sys.executable, *program, *arguments],
             env=self.environment(),
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=options.pop("stderr", subprocess.PIPE),

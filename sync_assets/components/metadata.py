@@ -1,6 +1,8 @@
 """What people see of a stage in the Dagster UI: column schemas, counts, previews and check results."""
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -10,6 +12,8 @@ from sync_assets.ledger import QuarantinedRecord
 from sync_assets.stages import Report
 
 _SAMPLE = 20
+_URL = re.compile(r"https?://[^\s<>()|]+")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -28,7 +32,7 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table; cells hold neither pipes nor line breaks."""
+    """Rows as a Markdown table. Cells show words as they are, whatever Markdown upstream put there, and link URLs."""
     if not rows:
         return "*nothing to show*"
     names = list(rows[0])
@@ -48,10 +52,8 @@ _STORE_COUNTS = ("documents", "chunks", "added", "changed", "unchanged", "delete
 
 
 def report_metadata(report: Report) -> dict[str, Any]:
-    """Metadata that a run's partitions share: a preview, and what went wrong."""
+    """Metadata that a run's partitions share: what went wrong."""
     metadata: dict[str, Any] = {}
-    if report.preview:
-        metadata["preview"] = dg.MetadataValue.md(markdown_table(report.preview))
     if report.quarantined:
         metadata["quarantined_records"] = dg.MetadataValue.md(_quarantine_table(report.quarantined))
     if report.problems:
@@ -127,4 +129,7 @@ def _quarantine_table(records: Sequence[QuarantinedRecord]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return " ".join(str("" if value is None else value).split()).replace("|", "\\|")
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    text = " ".join(str("" if value is None else value).split())
+    return f"[open]({text})" if _URL.fullmatch(text) else _MARKDOWN.sub(r"\\\1", text)

@@ -223,9 +223,12 @@ class Source:
                     return record.model_copy(update={"event": "deleted", "observed_at": self._clock()})
                 payload["attachments"] = whole.get("attachments") or [] if isinstance(whole, dict) else whole
         except ApiStatusError as error:
-            if error.status != 404:
+            if error.status == 404:
+                return record.model_copy(update={"event": "deleted", "observed_at": self._clock()})
+            if error.status < 500:
                 raise
-            return record.model_copy(update={"event": "deleted", "observed_at": self._clock()})
+            # A fault of this ticket alone, as far as can be seen: where the service is down, the circuit breaker opens.
+            return record.model_copy(update={"event": "malformed", "problem": str(error)})
         payload["names"] = self._labels().names(payload)
         return record.model_copy(update={"payload": payload})
 

@@ -4,6 +4,7 @@ What belongs here: how a request is made and what its failure means. What does n
 system (its own module).
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -22,6 +23,7 @@ import stamina
 from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError
 from pydantic import BaseModel, ConfigDict, Field
 from pyrate_limiter import Duration, Limiter, Rate
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from sync_assets.errors import SourceError
 
@@ -29,6 +31,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WINDOW = 60.0
+_log = logging.getLogger(__name__)
+
+
+def _log_retry(details: RetryDetails) -> None:
+    _log.warning("%s; attempt %d in %.1f s", details.caused_by, details.retry_num + 1, details.wait_for)
+
+
+# By itself stamina would write to stdout where structlog is installed.
+set_on_retry_hooks([_log_retry])
 
 
 class Limits(BaseModel):
@@ -70,7 +81,7 @@ class Limits(BaseModel):
 
 
 class ApiStatusError(SourceError):
-    """The upstream answered with a status that trying again won't change."""
+    """The upstream answered with a status that trying again won't change, or did not change."""
 
     def __init__(self, message: str, remedy: str, status: int) -> None:
         super().__init__(message, remedy)
@@ -152,7 +163,7 @@ class ApiClient:
         """Ask for `path`, with retries.
 
         Raises:
-            ApiStatusError: a 3xx or 4xx status other than 408 and 429.
+            ApiStatusError: a 3xx or 4xx status other than 408 and 429; a 5xx status in all attempts.
             SourceError: no usable answer after all attempts, or too many requests failed just before.
         """
         try:
@@ -164,10 +175,11 @@ class ApiClient:
                 f"Look at the first error; it is tried again {self._breaker.reset_timeout:g} s after the last failure.",
             ) from None
         except _Unusable as error:
-            raise SourceError(
-                f"{self._tenant}: {self.host}: GET {path} failed, {error} (after retries).",
-                _transient_remedy(error.status),
-            ) from None
+            message = f"{self._tenant}: {self.host}: GET {path} failed, {error} (after retries)."
+            remedy = _transient_remedy(error.status)
+            if error.status is not None and error.status >= 500:
+                raise ApiStatusError(message, remedy, error.status) from None
+            raise SourceError(message, remedy) from None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Results in the order of `items`, computed concurrently within the account's limit.

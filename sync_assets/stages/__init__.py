@@ -80,7 +80,7 @@ class Report:
     digests: dict[Partition, SetDigest] = field(default_factory=dict)
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    preview: list[dict[str, Any]] = field(default_factory=list)
+    previews: dict[Partition, list[dict[str, Any]]] = field(default_factory=dict)
     upstream: dict[tuple[str, str], WindowState] = field(default_factory=dict)
 
     @classmethod
@@ -122,10 +122,11 @@ class Report:
         """Equal for equal content of the same partitions, whatever was done to get there."""
         return digest({partition.key: rows.hexdigest() for partition, rows in self.digests.items()})
 
-    def show(self, row: dict[str, Any], limit: int = 5) -> None:
-        """Offer a row for the preview; the first few are kept. Never a secret, never a text that is not public."""
-        if len(self.preview) < limit:
-            self.preview.append(row)
+    def show(self, partition: Partition, row: dict[str, Any], limit: int = 5) -> None:
+        """Offer a row for a partition's preview; the first few are kept. Never a secret, never a text not public."""
+        rows = self.previews.setdefault(partition, [])
+        if len(rows) < limit:
+            rows.append(row)
 
     def window_states(self) -> dict[tuple[str, str], WindowState]:
         """The state of each partition, as the ledger keeps it, by (tenant, window)."""

@@ -124,12 +124,13 @@ def _compare(
             report.count(partition, "documents")
             if document.visibility is Visibility.PUBLIC:
                 report.show(
+                    partition,
                     {
                         "document": identity,
                         "title": document.title,
                         "modified": version.modified_at,
                         "link": document.url,
-                    }
+                    },
                 )
         rows.append(_row(context, partition, record, identity, version, document, hashes))
     context.services.ledger.record_documents(ref, list(news.values()))

@@ -98,7 +98,7 @@ def _count(report: Report, partition: Partition, table: pa.Table, vectors: Mappi
     public = pc.equal(table["visibility"], "public")  # pyright: ignore[reportAttributeAccessIssue] made at import
     for row in table.filter(public).slice(0, 5).to_pylist():
         head = ", ".join(f"{number:.3f}" for number in vectors[row["content_hash"]][:4])
-        report.show({"text": row["text"][:60], "vector": f"{head} ..."})
+        report.show(partition, {"text": row["text"][:60], "vector": f"{head} ..."})
 
 
 def _with_vectors(table: pa.Table, vectors: Mapping[str, np.ndarray], schema: pa.Schema) -> pa.Table:

@@ -216,12 +216,7 @@ class _TenantExtraction:
             self._report.count(window, "records")
             self._report.count(window, record.event)
             self._report.show(
-                {
-                    "record": record.record_id,
-                    "event": record.event,
-                    "modified": record.modified_at,
-                    "window": window.window,
-                }
+                window, {"record": record.record_id, "event": record.event, "modified": record.modified_at}
             )
 
     def _window_of(self, record: Record) -> Partition:

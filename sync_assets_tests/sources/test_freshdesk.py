@@ -175,6 +175,15 @@ def test_a_malformed_ticket_is_set_apart_and_the_rest_goes_on(
             list(source.live_ids("tickets"))
 
 
+def test_a_ticket_that_freshdesk_fails_on_stops_no_other(source: Source, servers: DemoServers, desk: Desk) -> None:
+    truth = [key for key, _ in servers.company.records(TENANT, "tickets")]
+    desk.faults.order(Fault(path=rf"/tickets/{truth[3]}/conversations", status=500))
+    records = whole(source, "tickets")
+    assert {key for key, record in records.items() if record.event == "malformed"} == {truth[3]}
+    assert "status 500" in str(records[truth[3]].problem)
+    assert {key for key, record in records.items() if record.event == "live"} == set(truth) - {truth[3]}
+
+
 def test_articles_come_with_folder_category_and_language(servers: DemoServers) -> None:
     truth = dict(servers.company.records("acme", "articles"))
     with Source("acme", Account.model_validate(servers.tenants["acme"]["freshdesk"])) as source:
