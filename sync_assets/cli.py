@@ -377,12 +377,12 @@ def tenants_register() -> None:
 
         sync-assets tenants register
     """
-    from sync_assets.definitions import build_defs
+    from sync_assets.definitions import defs
     from sync_assets.runs import open_instance
     from sync_assets.sync import Planner
 
     with _services() as services, open_instance() as instance:
-        planner = Planner(services, build_defs(services), instance)
+        planner = Planner(services, defs(), instance)
         for source in sorted(
             {source for name in services.tenants.names() for source in services.tenants.sources(name)}
         ):
@@ -453,14 +453,14 @@ def run_sync(
 ) -> "SyncResult":
     """Run a request with progress on the terminal, or silently; counts are added to `result` where one is given."""
     from sync_assets.components.progress import watcher
-    from sync_assets.definitions import build_defs
+    from sync_assets.definitions import defs
     from sync_assets.runs import open_instance
     from sync_assets.sync import Syncer
 
     with open_instance() as instance, _progress(quiet) as (announce, watch):
         token = watcher.set(watch)
         try:
-            result = Syncer(services, build_defs(services), instance, announce).sync(request, result)
+            result = Syncer(services, defs(), instance, announce).sync(request, result)
         finally:
             watcher.reset(token)
     for failure in result.failures:
@@ -564,12 +564,12 @@ def print_status(services: Services, tenant: str | None = None) -> None:
 
 
 def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> None:
-    from sync_assets.definitions import build_defs
+    from sync_assets.definitions import defs
     from sync_assets.runs import open_instance
     from sync_assets.sync import Syncer
 
     with open_instance() as instance:
-        planned = Syncer(services, build_defs(services), instance, lambda line: None).plan(request)
+        planned = Syncer(services, defs(), instance, lambda line: None).plan(request)
     rows = [
         {
             "source": run.source,

@@ -1,6 +1,7 @@
 """The one entry point of the code location: everything in `defs/`, with the installation's services."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -46,6 +47,10 @@ def build_defs(services: Services | None = None) -> dg.Definitions:
     return dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources=resources, executor=dg.in_process_executor))
 
 
+# A run asks for them several times; they hold nothing that is open.
+_installed = cache(build_defs)
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
-    return build_defs()
+    return _installed()

@@ -1,7 +1,6 @@
 """Search: one tenant, one audience, each document once, and never vectors of another model."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -9,7 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from sync_assets.ledger import QuarantinedRecord
-from sync_assets.stages import Report
+from sync_assets.stages import Partition, Report
 
 _SAMPLE = 20
 _URL = re.compile(r"https?://[^\s<>()|]+")
@@ -22,13 +22,24 @@ def column_schema(schema: pa.Schema) -> dg.TableSchema:
         [
             dg.TableColumn(
                 field.name,
-                "vector" if pa.types.is_fixed_size_list(field.type) else str(field.type),
+                _type_name(field.type),
                 (field.metadata or {}).get(b"description", b"").decode() or None,
                 dg.TableColumnConstraints(nullable=field.nullable),
             )
             for field in schema
         ]
     )
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """A column's type as people say it; the fields of nested ones are in its description."""
+    if pa.types.is_fixed_size_list(kind):
+        return "vector"
+    if pa.types.is_list(kind):
+        return f"list of {_type_name(kind.value_type)}s"
+    if pa.types.is_struct(kind):
+        return "object"
+    return "timestamp" if pa.types.is_timestamp(kind) else str(kind)
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -52,26 +63,38 @@ _STORE_COUNTS = ("documents", "chunks", "added", "changed", "unchanged", "delete
 
 
 def report_metadata(report: Report) -> dict[str, Any]:
-    """Metadata that a run's partitions share: what went wrong."""
-    metadata: dict[str, Any] = {}
-    if report.quarantined:
-        metadata["quarantined_records"] = dg.MetadataValue.md(_quarantine_table(report.quarantined))
-    if report.problems:
-        metadata["problems"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in report.problems))
-    return metadata
+    """Metadata that a run's partitions share: what went wrong as a whole."""
+    if not report.problems:
+        return {}
+    return {"problems": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in report.problems))}
 
 
-def partition_metadata(report: Report) -> dict[str, dict[str, Any]]:
-    """Metadata of each partition of a run, by partition key: its own counts and digest, zeros included."""
+def partition_metadata(report: Report, uris: Mapping[Partition, str]) -> dict[str, dict[str, Any]]:
+    """Metadata of each partition of a run, by partition key, and nothing of any other partition.
+
+    Counts, zeros included, what went to quarantine, a preview, the file, the digest.
+
+    Args:
+        uris: where the partition's file is, for stages that have files.
+    """
+    quarantined: dict[tuple[str, str], list[QuarantinedRecord]] = {}
+    for record in report.quarantined:
+        quarantined.setdefault((record.tenant, record.window), []).append(record)
     names = (*_COUNTS.get(report.stage, _STORE_COUNTS), "quarantined")
-    return {
-        partition.key: {
+    found: dict[str, dict[str, Any]] = {}
+    for partition, counts in report.counts.items():
+        metadata = found[partition.key] = {
             "dagster/partition_row_count": report.digests[partition].rows,
-            "digest": report.digests[partition].hexdigest(),
             **{name: counts[name] for name in names},
         }
-        for partition, counts in report.counts.items()
-    }
+        if held := quarantined.get((partition.tenant, partition.window)):
+            metadata["quarantined_records"] = dg.MetadataValue.md(_quarantine_table(held))
+        if partition in report.previews:
+            metadata["preview"] = dg.MetadataValue.md(markdown_table(report.previews[partition]))
+        if partition in uris:
+            metadata["dagster/uri"] = uris[partition]
+        metadata["digest"] = report.digests[partition].hexdigest()
+    return found
 
 
 def attach_partition_metadata(

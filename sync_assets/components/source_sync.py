@@ -141,7 +141,7 @@ class _StreamAssets:
     def _upstream(self) -> dg.AssetSpec:
         return dg.AssetSpec(
             self._key("upstream"),
-            description=f"{self._description} The system itself: what is seen of it is for people, nothing runs on it.",
+            description=f"{self._description} They live in the upstream system; nothing is triggered from here.",
             group_name=self._stream.source,
             kinds={self._stream.source},
             owners=self._owners,
@@ -258,7 +258,10 @@ class _StreamAssets:
         checks: Sequence[dg.AssetCheckResult] = (),
     ) -> dg.MaterializeResult:
         key = self._key(report.stage)
-        attach_partition_metadata(context, key, partition_metadata(report))
+        uris: dict[Partition, str] = {}
+        if batch is not None:
+            uris = {found: services.storage.uri(batch.layout.path(found)) for found in batch.partitions}
+        attach_partition_metadata(context, key, partition_metadata(report, uris))
         tenants = {partition.tenant for partition in report.counts}
         held = [
             record

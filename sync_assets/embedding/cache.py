@@ -99,6 +99,7 @@ class EmbedResult(NamedTuple):
     """What became of some texts, by content hash.
 
     Attributes:
+        vectors: those from the cache first.
         embedded: vectors computed now.
         reused: vectors found in the cache.
         failures: why a text has no vector.

@@ -27,8 +27,6 @@ class ObjectStorageIOManager(dg.IOManager):
             for partition, path in obj.files.items():
                 storage.put(path, obj.layout.path(partition))
             obj.on_stored()
-        keys = [obj.layout.path(partition) for partition in obj.partitions]
-        context.add_output_metadata({"dagster/uri": storage.uri(keys[0] if len(keys) == 1 else _common_folder(keys))})
 
     def load_input(self, context: dg.InputContext) -> Batch:
         source, stream, stage = context.asset_key.path
@@ -47,12 +45,3 @@ class ObjectStorageIOManager(dg.IOManager):
                     )
                 files[partition] = path
         return Batch(dict(sorted(files.items())), layout, folder)
-
-
-def _common_folder(keys: list[str]) -> str:
-    """The folder that holds all keys: a tenant's stage, or everything where a run had several tenants."""
-    split = [key.split("/") for key in keys]
-    shared = 0
-    while all(len(parts) > shared + 1 and parts[shared] == split[0][shared] for parts in split):
-        shared += 1
-    return "/".join(split[0][:shared])

@@ -19,4 +19,5 @@ class PostgresIOManager(ObjectStorageIOManager):
         if self._services.settings.storage_mode == "hybrid":
             with failures():
                 written = write_bodies(self._services.ledger, obj)
-            context.add_output_metadata({"rows_written_to_sql": written})
+            # A text: the same metadata goes to every partition of the run, and a number would be summed over them.
+            context.add_output_metadata({"rows_written_to_sql": f"{written} by this run"})

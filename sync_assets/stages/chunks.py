@@ -43,7 +43,9 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
             rows.extend(pieces or [identity])
             for piece in pieces:
                 if piece["visibility"] == Visibility.PUBLIC:
-                    report.show(partition, {"path": piece["path"], "tokens": piece["tokens"], "text": piece["text"][:80]})
+                    report.show(
+                        partition, {"path": piece["path"], "tokens": piece["tokens"], "text": piece["text"][:80]}
+                    )
         for piece in rows:
             report.digests[partition].add(
                 [piece["document_id"], piece.get("chunk_id"), piece.get("content_hash"), piece.get("payload_hash")]

@@ -58,10 +58,12 @@ def _embed(
 ) -> EmbedResult:
     """Vectors of all texts of the pages; each text is counted for the first window that has it."""
     texts: dict[str, str] = {}
-    for _, table in pages:
+    first: dict[str, Partition] = {}
+    for partition, table in pages:
         for key, text in zip(table["content_hash"].to_pylist(), table["text"].to_pylist(), strict=True):
             if key is not None:
                 texts.setdefault(key, text)
+                first.setdefault(key, partition)
     before = report.total("chunks")
     result = embed_missing(
         context.services.cache,
@@ -70,8 +72,8 @@ def _embed(
         texts,
         lambda done: context.advance(tenant, STAGE, before + done, report.upstream_rows),
     )
-    report.count(pages[0][0], "embedded", result.embedded)
-    report.count(pages[0][0], "reused", result.reused)
+    for number, key in enumerate(result.vectors):
+        report.count(first[key], "reused" if number < result.reused else "embedded")
     return result
 
 

@@ -72,6 +72,23 @@ def test_a_range_of_windows_and_tenants_is_one_run_with_counts_for_each_partitio
     assert [found["qdrant", name]["written"] for name in partitions] == [2, 0, 1, 0, 1, 0]
 
 
+def test_the_preview_of_a_partition_shows_its_own_rows_and_upstream_words_as_words(world: World) -> None:
+    words = "<img src=x> ![x](http://there/x.png) [a](javascript:1) a|b"
+    world.write("1", 0, words)
+    world.write("2", 0, "only internal", private=True)
+    world.write("1", 1, "de warmtepomp is koud", tenant="polder")
+    found = materializations(world.run(partition(0, "acme"), partition(1, "polder")))
+    assert "acme" in found["documents", partition(0)]["preview"]
+    assert "warmtepomp" in found["chunks", partition(1, "polder")]["preview"]
+    for (stage, name), metadata in found.items():
+        other = "warmtepomp" if name.endswith("acme") else "there/x.png"
+        assert other not in str(metadata), (stage, name)
+        assert "only internal" not in str(metadata), (stage, name)
+    assert "preview" not in found["chunks", partition(1)]
+    preview = found["chunks", partition(0)]["preview"]
+    assert r"\<img src=x\> \!\[x\](http://there/x.png) \[a\](javascript:1) a\|b" in preview
+
+
 def test_the_same_ticket_number_of_two_tenants_is_two_documents_that_never_meet(world: World) -> None:
     for tenant in TENANTS:
         world.write("1", 0, f"the secret of {tenant}", tenant=tenant)
@@ -220,7 +237,8 @@ def test_a_sweep_that_would_delete_too_much_deletes_nothing_and_its_check_says_s
 def test_a_malformed_record_turns_the_check_red_and_a_later_run_retries_it(world: World) -> None:
     world.write("1", 0, "good")
     world.write("2", 0, "fine", malformed=True)
-    result = world.run(partition(0))
+    world.write("1", 0, "goed", tenant="polder")
+    result = world.run(partition(0), partition(0, "polder"))
     check = checks(result)["documents", "quarantine"]
     assert not check.passed
     values = {name: value.value for name, value in check.metadata.items()}
@@ -230,6 +248,8 @@ def test_a_malformed_record_turns_the_check_red_and_a_later_run_retries_it(world
     assert found["raw", partition(0)]["malformed"] == 1
     assert found["documents", partition(0)]["quarantined"] == 1
     assert "not an object" in found["documents", partition(0)]["quarantined_records"]
+    assert found["documents", partition(0, "polder")]["quarantined"] == 0
+    assert "not an object" not in str(found["documents", partition(0, "polder")])
     assert [check.passed for (stage, _), check in checks(result).items() if stage != "documents"] == [True] * 6
     assert world.documents("qdrant") == world.documents("pgvector") == {"1"}
     world.write("2", 1, "fine", malformed=False)
