@@ -6,8 +6,9 @@ a limit.
 
 The server belongs to a data folder, not to a process: whoever needs it first starts it under a lock, all others find
 it through that folder, and it runs until `stop`. It listens on a Unix socket only, in a folder that nobody but its user
-may enter. PostgreSQL refuses to run as root; there a system user runs it. Where that user could not reach the data,
-because a folder on the way admits its owner only, the server gets the capability to pass; no folder is ever opened.
+may enter. PostgreSQL refuses to run as root; there a system user runs it. Where that user could not reach the files,
+because a folder on the way admits its owner only, root runs it in a user namespace that gives root another number; no
+folder is ever opened.
 """
 
 import hashlib
@@ -41,6 +42,7 @@ _SUPERUSER = "postgres"
 _PORT = 5432  # part of the socket's name; nothing listens on the network
 _SOCKET = f".s.PGSQL.{_PORT}"
 _SYSTEM_USER = "pgserver"
+_RENAMED = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]  # of util-linux
 _SOCKET_PATH_BYTES = 103  # macOS; Linux allows 107
 _POLL_SECONDS = 0.1
 _CONNECT_SECONDS = 5
@@ -112,16 +114,16 @@ def status(settings: Settings) -> Status:
 
 
 class _Account(NamedTuple):
-    """The system user that runs the server.
+    """The user that runs the server, where root can't.
 
     Attributes:
-        passes: it lies behind a folder that admits its owner only, so the server is given the capability to pass
-            through folders and to read; the folder stays closed to everybody else.
+        renamed: root itself, in a user namespace where it bears another number: for files behind folders that admit
+            their owner only.
     """
 
     uid: int
     gid: int
-    passes: bool = False
+    renamed: bool = False
 
 
 class _Server:
@@ -269,6 +271,8 @@ class _Server:
                     "Run this as that user, or set DAGSTER_HOME to another folder.",
                 )
             return None
+        if owner is not None and owner.st_uid == 0:
+            return _Account(0, 0, renamed=True)
         account = _Account(owner.st_uid, owner.st_gid) if owner is not None else _system_user()
         places = {
             self.home: (
@@ -280,8 +284,8 @@ class _Server:
                 "Install sync_assets into a virtual environment that every user may enter",
             ),
         }
-        if _can_pass(account) and any(_closed_folder(place, account) for place in places):
-            return account._replace(passes=True)
+        if owner is None and any(_closed_folder(place, account) for place in places) and _can_rename():
+            return _Account(0, 0, renamed=True)
         for place, (what, remedy) in places.items():
             _check_reachable(place, account, what, remedy)
         return account
@@ -355,8 +359,8 @@ class _Server:
         """
         command = [str(_programs() / program), *arguments]
         identity = {}
-        if account is not None and account.passes:
-            command = [*_pass_as(account), *command]
+        if account is not None and account.renamed:
+            command = [*_RENAMED, *command]
         elif account is not None:
             identity = {"user": account.uid, "group": account.gid, "extra_groups": []}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -411,16 +415,10 @@ def _account_of(name: str) -> _Account:
     return _Account(entry.pw_uid, entry.pw_gid)
 
 
-def _pass_as(account: _Account) -> list[str]:
-    """Start of a command that runs as the account, and may pass through closed folders (`setpriv` of util-linux)."""
-    identity = [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
-    return ["setpriv", *identity, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--"]
-
-
-def _can_pass(account: _Account) -> bool:
-    """Whether this root may hand the capability on; in some containers it may not."""
+def _can_rename() -> bool:
+    """Whether root may make a user namespace; in some containers it may not."""
     try:
-        return subprocess.run([*_pass_as(account), "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
+        return subprocess.run([*_RENAMED, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603
     except OSError:
         return False
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.events import RunFailureReason
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
@@ -81,6 +82,15 @@ def failures(result: dg.JobExecutionResult) -> dict[str, str]:
         reason = described or (error.message.strip().splitlines()[0] if error else "unknown")
         reasons[str(event.step_key).replace("__", "/")] = reason
     return reasons
+
+
+def interrupted(result: dg.JobExecutionResult) -> bool:
+    """Whether Ctrl-C ended the run: Dagster keeps it to itself, and calls it a failure."""
+    return any(
+        event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+        for event in result.all_events
+        if event.event_type_value == "PIPELINE_FAILURE"
+    )
 
 
 def counts(result: dg.JobExecutionResult) -> dict[dg.AssetKey, Counter[str]]:

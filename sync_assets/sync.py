@@ -339,6 +339,8 @@ class Syncer:
             _run_config(planned, request),
             {"sync_assets/source": planned.source, "sync_assets/tenants": ",".join(planned.tenants)},
         )
+        if runs.interrupted(run):
+            raise KeyboardInterrupt
         result.run_ids.append(run.run_id)
         reasons = runs.failures(run)
         # One tenant's upstream failed half-way in these streams: the others go on without it.

@@ -235,18 +235,35 @@ def test_two_syncs_of_the_same_partitions_at_once_both_end_and_lose_nothing(inst
     ids=["before a file is stored", "between vectors and ledger"],
 )
 def test_a_sync_that_is_killed_is_healed_by_the_next_one(installation: Installation, moment: str) -> None:
-    module, _, name = moment.partition(":")
-    kind, _, method = name.partition(".")
-    dying = (
-        f"import os, signal; from {module} import {kind}; from sync_assets.cli import main; "
-        f"{kind}.{method} = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"
-    )
-    process = installation.start("sync", *POLDER, program=("-c", dying))
+    process = installation.start("sync", *POLDER, program=("-c", _ending(moment, "SIGKILL")))
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     with installation.instance() as instance:
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
     written = {store: len(installation.stored(store, "polder")) for store in STORES}
-    assert bool(written["pgvector"] + written["qdrant"]) == (method == "finish_apply")
+    assert bool(written["pgvector"] + written["qdrant"]) == ("finish_apply" in moment)
     installation.sync(*POLDER)
     installation.assert_in_step("polder")
+
+
+def test_ctrl_c_ends_a_sync_at_once_and_the_next_one_heals(installation: Installation) -> None:
+    program = ("-c", _ending("sync_assets.batches:BatchWriter.write", "SIGINT"))
+    process = installation.start("sync", *ALL, program=program)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "Stopped. What was done so far is kept; the next sync does the rest."
+    with installation.instance() as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE], "nothing was begun anew"
+    installation.sync(*ALL)
+    installation.assert_in_step()
+
+
+def _ending(moment: str, by: str) -> str:
+    """A program like `sync-assets` whose process gets a signal when it calls a method."""
+    module, _, name = moment.partition(":")
+    kind, _, method = name.partition(".")
+    # A shell that starts tests in the background lets them ignore Ctrl-C.
+    return (
+        f"import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); from {module} import {kind}; "
+        f"{kind}.{method} = lambda *_: os.kill(os.getpid(), signal.{by}); import sync_assets.__main__"
+    )

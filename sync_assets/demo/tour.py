@@ -78,7 +78,9 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
             for comparison in compare(services, servers.company, tenant, stream)
         ]
         if not as_json:
+            out.print()
             print_status(services)
+            out.print()
             _print_comparisons(out, comparisons)
         recalls = {store: _recall(services, store) for store in STORES}
         searches = [_sample(services, number) for number in range(_SHOWN)]
@@ -184,6 +186,8 @@ def _print_comparisons(out: Console, comparisons: list[dict[str, Any]]) -> None:
 def _print_searches(out: Console, recalls: Mapping[str, float], searches: list[dict[str, Any]]) -> None:
     shares = ", ".join(f"{store} {recall:.0%}" for store, recall in recalls.items())
     out.print(f"\n{len(QUESTIONS)} questions with their document in the first five results: {shares}", soft_wrap=True)
+    if min(recalls.values()) < _WANTED_RECALL:
+        out.print(f"[red]Fewer than {_WANTED_RECALL:.0%}: this model does not do.[/red]")
     for item in searches:
         question = escape(item["question"])
         out.print(f"\n[bold]{question}[/bold]  ({item['tenant']}, {item['store']})", soft_wrap=True)

@@ -78,7 +78,8 @@ def test_the_preview_of_a_partition_shows_its_own_rows_and_upstream_words_as_wor
     world.write("2", 0, "only internal", private=True)
     world.write("1", 1, "de warmtepomp is koud", tenant="polder")
     found = materializations(world.run(partition(0, "acme"), partition(1, "polder")))
-    assert "acme" in found["documents", partition(0)]["preview"]
+    assert "Ticket 1" in found["documents", partition(0)]["preview"]
+    assert "Ticket 2" not in found["documents", partition(0)]["preview"]
     assert "warmtepomp" in found["chunks", partition(1, "polder")]["preview"]
     for (stage, name), metadata in found.items():
         other = "warmtepomp" if name.endswith("acme") else "there/x.png"

@@ -28,7 +28,7 @@ def installation(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tour through a small company."""
-    monkeypatch.setattr(tour, "DemoServers", lambda port: DemoServers(port, small_company()))
+    monkeypatch.setattr(tour, "DemoServers", lambda port, **options: DemoServers(port, small_company(), **options))
 
 
 def port_of(installation: Installation) -> str:
@@ -50,6 +50,7 @@ def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_missing_v
     assert first.code == 1, "the cheap model of these tests finds too few answers"
     assert "Every store equals upstream." in first.out
     assert f"{len(QUESTIONS)} questions with their document in the first five results: " in first.out
+    assert "Fewer than 80%" in first.out
     assert "sync-assets upstream serve --port" in first.out
 
     monkeypatch.setattr(tour, "_WANTED_RECALL", 0.0)
