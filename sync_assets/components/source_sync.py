@@ -142,7 +142,7 @@ class _StreamAssets:
         return dg.AssetSpec(
             self._key("upstream"),
             description=f"{self._description} They live in the upstream system; nothing is triggered from here.",
-            group_name=self._stream.source,
+            group_name=f"{self._stream.source}_{self._stream.name}",
             kinds={self._stream.source},
             owners=self._owners,
             tags={"stream": self._stream.name, "stage": "upstream"},
@@ -165,7 +165,7 @@ class _StreamAssets:
             "raw",
             f"{self._description} The changes of each window as received, one compressed JSON line a record.",
             {self._stream.source, "json"},
-            schema=RAW_SCHEMA,
+            metadata={"dagster/column_schema": column_schema(RAW_SCHEMA)},
             checks=[self._check("sweep", "raw", "No sweep of this run refused to delete.")],
             deps=[self._key("upstream")],
             pool=f"{self._stream.source}_api",
@@ -188,7 +188,7 @@ class _StreamAssets:
             stage,
             description,
             {"python", "parquet"},
-            schema=schema,
+            metadata={"dagster/column_schema": column_schema(schema)},
             ins={"batch": dg.AssetIn(self._key(upstream))},
             io_manager_key="documents" if stage == "documents" else "object_storage",
             dagster_type=_BATCH,
@@ -209,6 +209,10 @@ class _StreamAssets:
             store,
             f"The chunks of every live document, searchable in {store}'s collection {self._stream.collection}.",
             {_STORE_KINDS.get(store, store)},
+            metadata={
+                "collection": self._stream.collection,
+                "embedding_model": self._stream.model or "the installation's SYNC_ASSETS_MODEL",
+            },
             ins={"batch": dg.AssetIn(self._key("embeddings"))},
         )
 
@@ -218,7 +222,7 @@ class _StreamAssets:
         stage: str,
         description: str,
         kinds: set[str],
-        schema: pa.Schema | None = None,
+        metadata: dict[str, Any],
         checks: Sequence[dg.AssetCheckSpec] = (),
         **options: Any,
     ) -> dg.AssetsDefinition:
@@ -229,11 +233,11 @@ class _StreamAssets:
             partitions_def=self._partitions,
             backfill_policy=dg.BackfillPolicy.single_run(),
             description=description,
-            group_name=self._stream.source,
+            group_name=f"{self._stream.source}_{self._stream.name}",
             owners=self._owners,
             kinds=kinds,
             tags={"stream": self._stream.name, "stage": stage},
-            metadata={"dagster/column_schema": column_schema(schema)} if schema is not None else {},
+            metadata=metadata,
             check_specs=[quarantine, *checks],
             **options,
         )(function)

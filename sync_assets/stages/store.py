@@ -220,12 +220,16 @@ def _write(context: Context, target: _Target, partition: Partition, changes: Seq
     report.count(partition, "payloads", len(payloads))
     report.count(partition, "removed", len(deletes) + removed)
     for change in changes:
-        if change.deleted:
-            report.count(partition, "deleted")
-        elif change.applied is None or change.applied.standing.deleted or not change.applied.chunks:
-            report.count(partition, "added")
-        else:
-            report.count(partition, "changed")
+        kind = _kind(change)
+        report.count(partition, kind)
+        report.show(partition, {"document": change.document_id, "change": kind, "chunks": len(change.points)})
+
+
+def _kind(change: _Change) -> str:
+    if change.deleted:
+        return "deleted"
+    new = change.applied is None or change.applied.standing.deleted or not change.applied.chunks
+    return "added" if new else "changed"
 
 
 def _floor(change: _Change) -> datetime:
