@@ -122,15 +122,16 @@ class Batch:
         for partition, path in self.files.items():
             held: pa.Table | None = None
             for table in _read(path, rows, partition):
-                if held is not None:
-                    table = pa.concat_tables([held, table])
-                if not table.num_rows:
+                if held is None:
+                    held = table
                     continue
-                last = pc.equal(table["document_id"], table["document_id"][-1])  # pyright: ignore[reportAttributeAccessIssue]
+                both = pa.concat_tables([held, table])
+                # Only the last document may go on in the next page.
+                last = pc.equal(both["document_id"], both["document_id"][-1])  # pyright: ignore[reportAttributeAccessIssue]
                 start = pc.index(last, True).as_py()
-                held = table.slice(start)
                 if start:
-                    yield partition, table.slice(0, start)
+                    yield partition, both.slice(0, start)
+                held = both.slice(start)
             if held is not None and held.num_rows:
                 yield partition, held
 

@@ -161,6 +161,8 @@ def sync(
         raise SettingsError("--from and --to belong together.", "Give both; --to is included.")
     if first is not None and last is not None and first > last:
         raise SettingsError(f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}.", "Swap them.")
+    if sweep and limit is not None:
+        raise SettingsError("--sweep and --limit exclude each other.", "A sweep needs the whole listing.")
     everything = everything or since_hours == 0
     request = SyncRequest(
         sources=tuple(source or ()),
@@ -172,7 +174,7 @@ def sync(
         last=last and last.replace(tzinfo=UTC),
         everything=everything,
         until=_stage(until),
-        sweep=everything if sweep is None else sweep,
+        sweep=everything and limit is None if sweep is None else sweep,
         limit=limit,
     )
     with _services() as services:
@@ -346,7 +348,7 @@ def quarantine_drop(
     record: Annotated[list[str] | None, typer.Option("--record", help="Only this record id; may be repeated.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Drop; without it, only show what would be dropped.")] = False,
 ) -> None:
-    """Forget quarantined records. They stay out of the stores until they change upstream.
+    """Forget quarantined records. They come back when they change upstream, or when a sweep misses them.
 
     Examples:
 
@@ -535,7 +537,8 @@ def _status_rows(services: Services, tenant: str | None) -> list[dict[str, Any]]
     for row in services.ledger.status(tenant):
         collection = row["collection"]
         vectors = services.store(row["store"]).count(collection, row["tenant"]) if collection else 0
-        row |= {"vectors": vectors, "last_success": row["last_success"].isoformat(timespec="seconds")}
+        last_success = row["last_success"] and row["last_success"].isoformat(timespec="seconds")
+        row |= {"vectors": vectors, "last_success": last_success}
         rows.append({name: row[name] for name in _STATUS})
     if not rows:
         _check_tenant(services, tenant)
@@ -553,11 +556,15 @@ def _check_tenant(services: Services, tenant: str | None) -> None:
         raise SettingsError(f"Unknown tenant {tenant!r}.", f"Known are: {', '.join(names) or 'none'}.")
 
 
+def _minute(moment: str | None) -> str:
+    return f"{moment[:16].replace('T', ' ')}Z" if moment else "never"
+
+
 def print_status(services: Services, tenant: str | None = None) -> None:
     """A table with a row for each tenant, source, stream and store."""
     rows = _status_rows(services, tenant)
     if rows:
-        shown = [{**row, "last_success": row["last_success"][:16].replace("T", " ") + "Z"} for row in rows]
+        shown = [{**row, "last_success": _minute(row["last_success"])} for row in rows]
         print_rows(console(), _STATUS, shown)
     else:
         console().print("Nothing was synced yet. Run `sync-assets sync`, or `sync-assets demo` for a look.")
@@ -610,7 +617,10 @@ def print_result(result: "SyncResult") -> None:
     for failure in result.failures:
         console(stderr=True).print(f"[red]Failed:[/red] {escape(failure)}", soft_wrap=True)
     if summary["quarantined"]:
-        out.print("See `sync-assets quarantine list`; the next sync tries these records again.", soft_wrap=True)
+        out.print(
+            "See `sync-assets quarantine list`. Syncs try these records again, a few times; `quarantine retry` always.",
+            soft_wrap=True,
+        )
 
 
 def _print_either(result: "SyncResult", as_json: bool) -> None:

@@ -78,8 +78,18 @@ class Settings(BaseSettings):
     def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             parts = urlsplit(url.get_secret_value())
-            if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+            # Reading the port raises ValueError where it is no number.
+            if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or parts.port == 0:
                 raise ValueError("must be postgresql://user:password@host:port/database")
+        return url
+
+    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+                raise ValueError("must be http(s)://host:port")
         return url
 
     @cached_property

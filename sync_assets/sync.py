@@ -85,12 +85,14 @@ class SyncResult:
     Attributes:
         rows: counts by (source, stream, stage or store).
         failures: one line each; empty when all went well.
+        held: records in quarantine, of the tenants and streams that were asked for.
     """
 
     rows: dict[tuple[str, str, str], Counter[str]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     run_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    held: int = 0
 
     def total(self, name: str, *stages: str) -> int:
         return sum(counts[name] for (_, _, stage), counts in self.rows.items() if not stages or stage in stages)
@@ -105,7 +107,7 @@ class SyncResult:
             "written": self.total("written"),
             "payloads": self.total("payloads"),
             "deleted": self.total("deleted", "documents"),
-            "quarantined": self.total("quarantined"),
+            "quarantined": self.held,
             "seconds": round(self.seconds, 2),
             "failures": self.failures,
             "runs": self.run_ids,
@@ -120,7 +122,7 @@ class SyncResult:
         """0 all good, 1 something failed, 3 finished but something was quarantined."""
         if self.failures:
             return 1
-        return 3 if self.total("quarantined") else 0
+        return 3 if self.held else 0
 
 
 class Planner:
@@ -228,7 +230,7 @@ class Planner:
         """
         now = self._clock()
         if request.first is not None:
-            return request.first, request.last or now
+            return request.first, (request.last or now) + timedelta(days=1) - timedelta(microseconds=1)
         if request.everything or (request.since_hours == 0 and not request.incremental):
             return self._whole_span(source, tenant, chains)
         if not request.incremental:
@@ -241,7 +243,7 @@ class Planner:
         known = [mark for mark in marks if mark is not None]
         if len(known) < len(marks):
             return self._whole_span(source, tenant, chains)[0], now
-        return min(known), now
+        return min(known) - timedelta(minutes=self._services.settings.overlap_minutes), now
 
     def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> Span:
         with self._services.tenants.open(source, tenant) as account:
@@ -289,8 +291,16 @@ class Syncer:
             if spans:
                 for planned in self._planner.plan(source, chains, spans, request):
                     self._run(planned, request, result)
+            result.held += self._held(chains, self._planner.tenants(source, request))
         result.seconds += time.monotonic() - started
         return result
+
+    def _held(self, chains: Sequence[Chain], tenants: Sequence[str]) -> int:
+        return sum(
+            len(self._services.ledger.quarantined(tenant, chain.source, chain.stream))
+            for tenant in tenants
+            for chain in chains
+        )
 
     def _by_source(self, request: SyncRequest) -> Iterator[tuple[str, list[Chain]]]:
         chains = self._planner.chains(request)

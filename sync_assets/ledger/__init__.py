@@ -331,7 +331,7 @@ class Ledger:
             raise FingerprintMismatch(
                 f"Collection {new.name} in {new.store} was made with {found.description}; "
                 f"this run uses {new.description}.",
-                "Use that model and chunking again, or give the stream another `collection` in its defs.yaml.",
+                "Use that model and chunk size again (SYNC_ASSETS_MODEL; embedding_model, chunk_tokens in defs.yaml).",
             )
         return found
 
@@ -426,18 +426,23 @@ class Ledger:
         with self.transaction() as connection:
             connection.execute(statement, values)
 
-    def expected_chunks(self, collection_id: int, tenant: str) -> dict[str, tuple[str, str, str]]:
-        """Chunk id to (document id, content hash, payload hash) of all that a collection should hold of a tenant."""
+    def applied_chunks(self, collection_id: int, tenant: str) -> int | None:
+        """How many chunks a collection should hold of a tenant; None while some of it is dirty."""
         applied = t.collection_documents
         query = sa.select(
-            applied.c.document_id, applied.c.chunk_ids, applied.c.content_hashes, applied.c.payload_hashes
+            sa.func.coalesce(sa.func.sum(sa.func.cardinality(applied.c.chunk_ids)), 0),
+            sa.func.coalesce(sa.func.bool_or(applied.c.dirty), sa.false()),
         ).where(applied.c.collection_id == collection_id, applied.c.tenant == tenant)
         with self.transaction() as connection:
-            return {
-                chunk: (row.document_id, content, payload)
-                for row in connection.execute(query)
-                for chunk, content, payload in zip(row.chunk_ids, row.content_hashes, row.payload_hashes, strict=True)
-            }
+            chunks, dirty = connection.execute(query).one()
+        return None if dirty else chunks
+
+    def mark_dirty(self, collection_id: int, tenant: str) -> None:
+        """Trust nothing that is recorded of a tenant in a collection."""
+        applied = t.collection_documents
+        statement = sa.update(applied).where(applied.c.collection_id == collection_id, applied.c.tenant == tenant)
+        with self.transaction() as connection:
+            connection.execute(statement.values(dirty=True))
 
     # Quarantine
 
@@ -542,7 +547,10 @@ class Ledger:
             return connection.scalar(query)
 
     def advance_watermark(self, ref: StreamRef, store: str, since: datetime, until: datetime) -> None:
-        """Record that a store has all changes of [since, until); moves the mark only where that leaves no gap."""
+        """Record that a store has all changes of [since, until); moves the mark only where that leaves no gap.
+
+        The first call decides where a stream's history begins.
+        """
         table = t.watermarks
         statement = insert(table).values(**_scope(ref), store=store, synced_until=until, last_success=sa.func.now())
         statement = statement.on_conflict_do_update(
@@ -559,7 +567,10 @@ class Ledger:
             connection.execute(statement)
 
     def status(self, tenant: str | None = None) -> list[dict[str, Any]]:
-        """A row for each tenant, source, stream and store: documents, chunks, quarantined, last_success, collection."""
+        """A row for each tenant, source, stream and store: documents, chunks, quarantined, last_success, collection.
+
+        `last_success` is None where no sync of it has ended well.
+        """
         applied, collections, marks = t.collection_documents, t.collections, t.watermarks
         counts = (
             sa.select(
@@ -576,35 +587,31 @@ class Ledger:
             .group_by(applied.c.tenant, applied.c.source, applied.c.stream, collections.c.store, collections.c.id)
             .subquery()
         )
+        keys = ("tenant", "source", "stream", "store")
+        known = sa.union(*(sa.select(*(place.c[key] for key in keys)) for place in (marks, counts))).subquery()
         held = t.quarantine
         quarantined = (
             sa.select(sa.func.count())
-            .where(held.c.tenant == marks.c.tenant, held.c.source == marks.c.source, held.c.stream == marks.c.stream)
-            .where(held.c.stage.not_in(sa.select(collections.c.store)) | (held.c.stage == marks.c.store))
+            .where(*(held.c[key] == known.c[key] for key in ("tenant", "source", "stream")))
+            .where(held.c.stage.not_in(sa.select(collections.c.store)) | (held.c.stage == known.c.store))
             .scalar_subquery()
         )
+        joined = known.outerjoin(counts, sa.and_(*(known.c[key] == counts.c[key] for key in keys)))
+        joined = joined.outerjoin(marks, sa.and_(*(known.c[key] == marks.c[key] for key in keys)))
         query = (
             sa.select(
-                marks.c.tenant,
-                marks.c.source,
-                marks.c.stream,
-                marks.c.store,
+                *(known.c[key] for key in keys),
                 counts.c.collection_id,
                 sa.func.coalesce(counts.c.documents, 0).label("documents"),
                 sa.func.coalesce(counts.c.chunks, 0).label("chunks"),
                 quarantined.label("quarantined"),
                 marks.c.last_success,
             )
-            .select_from(
-                marks.outerjoin(
-                    counts,
-                    sa.and_(*(marks.c[name] == counts.c[name] for name in ("tenant", "source", "stream", "store"))),
-                )
-            )
-            .order_by(marks.c.tenant, marks.c.source, marks.c.stream, marks.c.store)
+            .select_from(joined)
+            .order_by(*(known.c[key] for key in keys))
         )
         if tenant is not None:
-            query = query.where(marks.c.tenant == tenant)
+            query = query.where(known.c.tenant == tenant)
         active = {collection.id: collection.collection for collection in self._collections()}
         with self.transaction() as connection:
             rows = [dict(row._mapping) for row in connection.execute(query)]

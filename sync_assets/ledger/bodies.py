@@ -13,7 +13,7 @@ _COPIED = ("tenant", "document_id", "source", "stream", "title", "url", "visibil
 _COMPARED = ("modified_at", "content_hash", "metadata_hash")
 
 
-def write_bodies(ledger: Ledger, documents: Batch) -> int:
+def write_bodies(ledger: Ledger, documents: Batch, only_deletions: bool = False) -> int:
     """Bring `document_bodies` in line with a batch of documents; tombstones remove their row.
 
     A row is written only where the ledger holds the version of the batch, and where it differs from what stands there.
@@ -23,7 +23,11 @@ def write_bodies(ledger: Ledger, documents: Batch) -> int:
     """
     changed = 0
     for _, table in documents.pages():
+        if only_deletions:
+            table = table.filter(table["deleted"])
         rows = table.to_pylist()
+        if not rows:
+            continue
         with ledger.transaction() as connection:
             current = _current(connection, rows)
             live = [_values(row) for row in rows if not row["deleted"] and _is_current(row, current)]

@@ -401,9 +401,12 @@ class Source:
         )
 
     def _gone_or_raise(self, record_id: str, error: ApiStatusError) -> Record:
-        if error.status != 404:
+        if error.status == 404:
+            return Record(record_id=record_id, event="deleted", observed_at=self._clock())
+        if error.status < 500:
             raise error
-        return Record(record_id=record_id, event="deleted", observed_at=self._clock())
+        # As in `_completed`: one record that Freshdesk fails on stops no other.
+        return Record(record_id=record_id, event="malformed", observed_at=self._clock(), problem=str(error))
 
     def _not_askable(self, record_id: str) -> Record:
         problem = "Freshdesk can't be asked for it: it came without a readable id"

@@ -118,7 +118,8 @@ def ticket_document(tenant: str, base_url: str, record_id: str, payload: Any) ->
 
     `public` means here "not for agents only": a ticket is a conversation between a customer and the company, and is
     never readable by the world. Description and replies are public; private notes, their attachments and the custom
-    fields (which may be hidden from customers) are internal.
+    fields (which may be hidden from customers) are internal. The metadata stand beside public texts, so they count
+    public things only, and the custom fields' values stand with their own part.
 
     Raises:
         ValueError: the payload lacks something that a document needs, or has it in another form.
@@ -135,15 +136,19 @@ def ticket_document(tenant: str, base_url: str, record_id: str, payload: Any) ->
     for conversation in read.conversations:
         attached[_conversation_visibility(conversation)] += conversation.attachments or []
     title = decode(ticket.subject or "") or f"Ticket {ticket.id}"
+    custom_fields = public_metadata({"custom_fields": public_metadata(ticket.custom_fields or {})})
     parts = [
         Part(path="header", role="header", text=_header(ticket, names, title), visibility=Visibility.PUBLIC),
         Part(path="description", role="description", text=description, visibility=Visibility.PUBLIC),
-        Part(path="fields", role="fields", text=_fields(ticket, names)),
+        Part(path="fields", role="fields", text=_fields(ticket, names), metadata=custom_fields),
         *(_comment(conversation, text, ticket, names) for conversation, text in threads),
         _attachments("attachments", attached[Visibility.PUBLIC], Visibility.PUBLIC),
         _attachments("attachments-internal", attached[Visibility.INTERNAL], Visibility.INTERNAL),
     ]
-    attachment_count = sum(map(len, attached.values()))
+    public_attachments = len(attached[Visibility.PUBLIC])
+    public_conversations = sum(
+        _conversation_visibility(conversation) is Visibility.PUBLIC for conversation in read.conversations
+    )
     return Document(
         tenant=tenant,
         source=PLATFORM,
@@ -173,10 +178,9 @@ def ticket_document(tenant: str, base_url: str, record_id: str, payload: Any) ->
                 "created_at": ticket.created_at,
                 "updated_at": ticket.updated_at,
                 "due_by": ticket.due_by,
-                "has_attachments": attachment_count > 0,
-                "attachment_count": attachment_count,
-                "conversation_count": len(read.conversations),
-                "custom_fields": public_metadata(ticket.custom_fields or {}),
+                "has_attachments": public_attachments > 0,
+                "attachment_count": public_attachments,
+                "conversation_count": public_conversations,
             }
         ),
     )

@@ -4,6 +4,7 @@ What belongs here: how a request is made and what its failure means. What does n
 system (its own module).
 """
 
+import json
 import logging
 import threading
 import time
@@ -241,8 +242,8 @@ class ApiClient:
         if status == 204:
             return Reply(None, has_next)
         try:
-            return Reply(orjson.loads(response.content), has_next)
-        except orjson.JSONDecodeError:
+            return Reply(_parsed(response.content), has_next)
+        except ValueError:
             raise _Unusable("the body is not complete JSON") from None
 
     def _wait_before_retry(self, error: Exception) -> bool | float:
@@ -262,6 +263,14 @@ class ApiClient:
                 return f"It redirects: set {self._setting}.base_url to the address it ends at."
             case _:
                 return f"Check {self._setting}."
+
+
+def _parsed(content: bytes) -> Any:
+    """The JSON value, also where it holds half a surrogate pair, which the fast parser refuses."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
 
 
 class _Unusable(Exception):

@@ -128,6 +128,16 @@ class Report:
         if len(rows) < limit:
             rows.append(row)
 
+    def distrust_unless(self, partition: Partition, digest: str) -> None:
+        """Pass on nothing of how far upstream was known where the file that was read is not the one of that state.
+
+        Two runs on one partition may leave one's file and the other's state.
+        """
+        key = (partition.tenant, partition.window)
+        state = self.upstream.get(key)
+        if state is not None and state.digest != digest:
+            self.upstream[key] = state._replace(fetched_until=None, complete=False)
+
     def window_states(self) -> dict[tuple[str, str], WindowState]:
         """The state of each partition, as the ledger keeps it, by (tenant, window)."""
         states: dict[tuple[str, str], WindowState] = {}
@@ -146,7 +156,7 @@ class QuarantineDesk:
     def __init__(self, context: Context, report: Report) -> None:
         self._context = context
         self._report = report
-        self._held: dict[str, set[str]] = {}
+        self._held: dict[str, dict[str, str]] = {}
 
     def settle(
         self,
@@ -160,7 +170,7 @@ class QuarantineDesk:
         stage = self._report.stage
         if partition.tenant not in self._held:
             held = ledger.quarantined(*stream.of(partition.tenant), stage)
-            self._held[partition.tenant] = {record.record_id for record in held}
+            self._held[partition.tenant] = {record.record_id: record.window for record in held}
         records = [
             QuarantinedRecord(
                 tenant=partition.tenant,
@@ -177,7 +187,9 @@ class QuarantineDesk:
         ledger.put_in_quarantine(records)
         self._report.quarantined.extend(records)
         self._report.count(partition, "quarantined", len(records))
-        good = self._held[partition.tenant].intersection(processed) - failed.keys()
+        # An older window holds an older copy of a record that broke in a later one: it proves nothing.
+        held_in = self._held[partition.tenant]
+        good = {item for item in processed if item not in failed and held_in.get(item, "~") <= partition.window}
         if good:
             ledger.release(stream.of(partition.tenant), stage, sorted(good))
 

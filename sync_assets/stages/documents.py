@@ -23,10 +23,11 @@ from sync_assets.documents import (
     is_stale,
     next_floor,
 )
+from sync_assets.hashing import SetDigest
 from sync_assets.ledger import DocumentRow, KnownDocument
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
-from sync_assets.stages.raw import records_of
+from sync_assets.stages.raw import digest_rows, records_of
 
 STAGE = "documents"
 
@@ -38,8 +39,11 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
     accounts: dict[str, Source] = {}
     try:
+        read = {partition: SetDigest() for partition in raw.partitions}
         for partition, table in raw.pages():
             tenant = partition.tenant
+            for row in digest_rows(table):
+                read[partition].add(row)
             if tenant not in accounts:
                 accounts[tenant] = context.services.tenants.open(context.stream.source, tenant)
             records = list(records_of(table))
@@ -50,6 +54,8 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
             if rows:
                 writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
             context.advance(tenant, STAGE, report.total("records"), report.upstream_rows)
+        for partition, rows in read.items():
+            report.distrust_unless(partition, rows.hexdigest())
     finally:
         for account in accounts.values():
             account.close()
@@ -106,7 +112,7 @@ def _compare(
         change = _change(document, hashes, version, standing)
         report.count(partition, change)
         if change == "unchanged" and standing is not None:
-            version = Version(modified_at=standing.standing.modified_at, observed_at=standing.standing.observed_at)
+            version = _standing_version(standing.standing)
         else:
             floor = next_floor(version, document is None, standing.standing if standing else None)
             news[identity] = DocumentRow(identity, record.record_id, version, floor, document is None, *hashes)
@@ -143,6 +149,15 @@ def _version(record: Record, standing: KnownDocument | None) -> Version:
     if modified_at is None:
         modified_at = standing.standing.modified_at if standing else record.observed_at
     return Version(modified_at=modified_at, observed_at=record.observed_at, authoritative=record.authoritative)
+
+
+def _standing_version(standing: Standing) -> Version:
+    """What stands, with the authority that it was accepted with: a store that lags behind must accept it too."""
+    return Version(
+        modified_at=standing.modified_at,
+        observed_at=standing.observed_at,
+        authoritative=standing.floor >= standing.observed_at,
+    )
 
 
 def _change(

@@ -88,6 +88,9 @@ class _TenantExtraction:
         self._seen: set[str] = set()
         self._left = options.limit
         self._ref = context.stream.of(windows[0].tenant)
+        self._held = context.services.ledger.quarantined(*self._ref)
+        ceiling = context.services.settings.quarantine_max_attempts
+        self._given_up = {record.record_id for record in self._held if record.attempts >= ceiling}
 
     def run(self) -> None:
         started = self._context.clock()
@@ -102,6 +105,7 @@ class _TenantExtraction:
             if self._options.sweep:
                 self._sweep()
             self._retry_quarantined()
+            self._release_what_is_gone({window.window for window in self._windows if window not in carried})
         for window in carried:
             self._carry_over(window)
         for window in self._windows:
@@ -120,8 +124,9 @@ class _TenantExtraction:
         if state is None or state.fetched_until is None or not state.complete or state.fetched_until >= window.end:
             return window.start, False
         stored = SetDigest()
-        for record in self._stored(window):
-            stored.add(_digest_row(record))
+        for table in self._stored(window):
+            for row in digest_rows(table):
+                stored.add(row)
         if stored.hexdigest() != state.digest:
             return window.start, False
         overlap = timedelta(minutes=self._context.services.settings.overlap_minutes)
@@ -129,16 +134,17 @@ class _TenantExtraction:
 
     def _carry_over(self, window: Partition) -> None:
         """Keep the stored records of a continued window that were not fetched anew."""
-        self._write_to(window, [record for record in self._stored(window) if record.record_id not in self._seen])
+        for table in self._stored(window):
+            self._write_to(window, [record for record in records_of(table) if record.record_id not in self._seen])
 
-    def _stored(self, window: Partition) -> Iterator[Record]:
+    def _stored(self, window: Partition) -> Iterator[pa.Table]:
         with TemporaryDirectory(prefix="sync_assets-") as folder:
             layout = self._context.stream.layout(STAGE)
             path = self._context.services.storage.get(layout.path(window), Path(folder))
             if path is None:
                 return
             for _, table in Batch({window: path}, layout).pages():
-                yield from records_of(table)
+                yield table
 
     def _sweep(self) -> None:
         stream = self._context.stream
@@ -168,7 +174,7 @@ class _TenantExtraction:
         wanted = [
             record_id
             for record_id in difference.wanted
-            if record_id not in self._seen or record_id in difference.rewound
+            if (record_id not in self._seen or record_id in difference.rewound) and record_id not in self._given_up
         ]
         found = self._account.fetch(stream.name, [*wanted, *gone])
         self._write((record.model_copy(update={"authoritative": True}) for record in found), late=True)
@@ -179,15 +185,19 @@ class _TenantExtraction:
         )
 
     def _retry_quarantined(self) -> None:
-        ceiling = self._context.services.settings.quarantine_max_attempts
-        waiting = {
-            record.record_id
-            for record in self._context.services.ledger.quarantined(*self._ref)
-            if record.attempts < ceiling
-        }
-        wanted = sorted(waiting - self._seen - {record_id for record_id in waiting if has_no_id(record_id)})
+        waiting = {record.record_id for record in self._held if not has_no_id(record.record_id)}
+        wanted = sorted(waiting - self._seen - self._given_up)
         if wanted:
             self._write(self._account.fetch(self._context.stream.name, wanted), late=True)
+
+    def _release_what_is_gone(self, whole: set[str]) -> None:
+        """Records without an id that are not there any more, in windows that were fetched whole: they were mended."""
+        gone = [
+            record.record_id
+            for record in self._held
+            if has_no_id(record.record_id) and record.window in whole and record.record_id not in self._seen
+        ]
+        self._context.services.ledger.release(self._ref, "documents", gone)
 
     def _write(self, records: Iterable[Record], late: bool = False) -> None:
         """Write records to their windows; late findings, and those without a time, to the last one."""
@@ -210,9 +220,11 @@ class _TenantExtraction:
         if not records:
             return
         rows = [{**record.model_dump(), "payload": dump_json(record.payload)} for record in records]
-        self._writer.write(window, raw_table(rows, window))
+        table = raw_table(rows, window)
+        self._writer.write(window, table)
+        for row in digest_rows(table):
+            self._report.digests[window].add(row)
         for record in records:
-            self._report.digests[window].add(_digest_row(record))
             self._report.count(window, "records")
             self._report.count(window, record.event)
             self._report.show(
@@ -233,8 +245,10 @@ def records_of(table: pa.Table) -> Iterator[Record]:
         yield Record(**{**row, "payload": load_json(row["payload"])})
 
 
-def _digest_row(record: Record) -> list[Any]:
-    return [record.record_id, record.event, record.modified_at, text_hash(dump_json(record.payload))]
+def digest_rows(table: pa.Table) -> Iterator[list[Any]]:
+    """What makes the digest of a raw partition: content, and not when it was seen."""
+    for row in table.select(["record_id", "event", "modified_at", "payload"]).to_pylist():
+        yield [row["record_id"], row["event"], row["modified_at"], text_hash(row["payload"])]
 
 
 def has_no_id(record_id: str) -> bool:

@@ -23,8 +23,8 @@ from sync_assets.ledger import AppliedDocument, AppliedRow, NewCollection, Regis
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.vector_stores import Point, VectorStore
 
-# Two documents in a row that fail alone mean that the store is down, not that the documents are bad.
-_GIVE_UP_AFTER = 2
+# Deleting it changes nothing, and tells whether a store takes writes.
+_NO_CHUNK = "00000000-0000-0000-0000-000000000000"
 
 
 class _Target(NamedTuple):
@@ -85,9 +85,12 @@ def apply_to_store(context: Context, store_name: str, embeddings: Batch) -> Repo
     """
     report = Report.after(context, "embeddings", store_name, embeddings.partitions)
     target = _Target(context.services.store(store_name), register_collection(context, store_name))
+    desk = QuarantineDesk(context, report)
     written_tenants: set[str] = set()
+    for tenant in sorted({partition.tenant for partition in embeddings.partitions}):
+        _distrust_what_was_lost(context, target, tenant)
     for partition, table in embeddings.document_pages():
-        _apply_page(context, target, partition, table, report)
+        _apply_page(context, target, desk, partition, table, report)
         if report.counts[partition]["written"]:
             written_tenants.add(partition.tenant)
         context.advance(partition.tenant, store_name, report.total("chunks"), report.upstream_rows)
@@ -98,11 +101,25 @@ def apply_to_store(context: Context, store_name: str, embeddings: Batch) -> Repo
     return report
 
 
-def _apply_page(context: Context, target: _Target, partition: Partition, table: pa.Table, report: Report) -> None:
+def _distrust_what_was_lost(context: Context, target: _Target, tenant: str) -> None:
+    """Where a store has more or fewer chunks of a tenant than the ledger says, it is another one, or lost some.
+
+    All of the tenant's documents in it become dirty: those of this run are written whole now, the others when a sweep
+    asks for them. Vectors come from the cache.
+    """
+    ledger, registered = context.services.ledger, target.registered
+    with ledger.lock("store", registered.store, registered.collection.name, tenant):
+        expected = ledger.applied_chunks(registered.id, tenant)
+        if expected is not None and expected != target.store.count(registered.collection, tenant):
+            ledger.mark_dirty(registered.id, tenant)
+
+
+def _apply_page(
+    context: Context, target: _Target, desk: QuarantineDesk, partition: Partition, table: pa.Table, report: Report
+) -> None:
     ref = context.stream.of(partition.tenant)
     ledger = context.services.ledger
     name = target.registered.collection.name
-    desk = QuarantineDesk(context, report)
     with ledger.lock("store", target.registered.store, name, partition.tenant):
         changes = _changes(context, target, partition, table)
         todo = []
@@ -152,7 +169,7 @@ def _changes(context: Context, target: _Target, partition: Partition, table: pa.
 def _is_applied(change: _Change) -> bool:
     applied = change.applied
     if applied is None:
-        return change.deleted
+        return False
     return (
         not applied.dirty
         and applied.chunks == change.chunks
@@ -165,23 +182,25 @@ def _is_applied(change: _Change) -> bool:
 def _write_or_isolate(
     context: Context, target: _Target, partition: Partition, changes: Sequence[_Change], report: Report
 ) -> dict[str, str]:
-    """Write all changes at once; where the store refuses, one by one, so that a bad one costs only itself."""
+    """Write all changes at once; where the store refuses, one by one, so that a bad one costs only itself.
+
+    Raises:
+        StoreError: the store takes nothing at all.
+    """
     try:
         _write(context, target, partition, changes, report)
         return {}
-    except StoreError:
-        if len(changes) == 1:
-            raise
+    except StoreError as error:
+        refusal = error
     failed: dict[str, str] = {}
     for change in changes:
         try:
             _write(context, target, partition, [change], report)
         except StoreError as error:
             failed[change.record_id] = str(error)
-            if len(failed) >= _GIVE_UP_AFTER and len(failed) == changes.index(change) + 1:
-                raise
-    if len(failed) == len(changes):
-        raise StoreError(next(iter(failed.values())))
+            target.store.delete(target.registered.collection, partition.tenant, [_NO_CHUNK])
+    if len(failed) == len(changes) > 1:
+        raise refusal
     return failed
 
 

@@ -55,7 +55,12 @@ class QdrantServerStore(QdrantStore):
         with _server_errors():
             if not self._client.collection_exists(collection.name):
                 self._create(collection)
-            config = self._client.get_collection(collection.name).config
+            found = self._client.get_collection(collection.name)
+            # Also where a process died between a collection and its indexes.
+            for field in KEYWORD_FIELDS:
+                if field not in found.payload_schema:
+                    self._index(collection, field)
+        config = found.config
         vectors = config.params.vectors
         dimension = vectors.size if isinstance(vectors, models.VectorParams) else None
         fingerprint = (config.metadata or {}).get("fingerprint")
@@ -85,12 +90,11 @@ class QdrantServerStore(QdrantStore):
             # Another process may have been faster; whatever else it was, the caller finds out when it reads on.
             if not self._client.collection_exists(collection.name):
                 raise
-        for field in KEYWORD_FIELDS:
-            tenant = field == TENANT_FIELD
-            index = models.KeywordIndexParams(
-                type=models.KeywordIndexType.KEYWORD, is_tenant=tenant, enable_hnsw=tenant
-            )
-            self._client.create_payload_index(collection.name, field, index)
+
+    def _index(self, collection: Collection, field: str) -> None:
+        tenant = field == TENANT_FIELD
+        index = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=tenant, enable_hnsw=tenant)
+        self._client.create_payload_index(collection.name, field, index)
 
     def _write(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         for some in slices(points, _POINTS_AT_ONCE):

@@ -17,6 +17,11 @@ from sync_assets.ledger import tables as t
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Stream
+from sync_assets.stages.chunks import make_chunks
+from sync_assets.stages.documents import make_documents
+from sync_assets.stages.embeddings import make_embeddings
+from sync_assets.stages.raw import RawOptions, extract_raw
+from sync_assets.stages.store import apply_to_store
 from sync_assets.vector_stores.pgvector import PgVectorStore
 from sync_assets.vector_stores.qdrant_edge import QdrantEdgeStore
 from sync_assets_tests.laws.upstream import DAY, START, Chain, Crash, Fuse, Ticket, Upstream, edited, install, window
@@ -201,6 +206,10 @@ def check_history(world: World, history: list[tuple[Any, ...]]) -> None:
     }
 
 
+def _down(*_: Any) -> None:
+    raise StoreError("The store is down.", "Start it.")
+
+
 _relaxed = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
@@ -342,18 +351,104 @@ def test_a_store_that_is_down_fails_alone_and_is_healed_by_the_next_run(parts: t
     world = new_world(parts)
     world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("one",))
     world.upstream.tickets["2"] = Ticket(world.upstream.tick(), ("two",))
-    store = world.chain.services.store("pgvector")
+    store: Any = world.chain.services.store("pgvector")
 
-    def down(*_: Any) -> None:
-        raise StoreError("The store is down.", "Start it.")
-
-    store.upsert = down  # pyright: ignore[reportAttributeAccessIssue] the fused part takes attributes
+    store.upsert = _down
     with pytest.raises(StoreError, match="down"):
         world.chain.sync(world.windows)
     assert world.chain.services.ledger.watermark(world.chain.stream.of(world.tenant), "pgvector") is None
-    del store.upsert  # pyright: ignore[reportAttributeAccessIssue]
+    del store.upsert
     world.chain.sync(world.windows)
     world.assert_converged()
+
+
+def test_a_document_that_a_store_refuses_costs_only_itself(parts: tuple[Services, dict[str, Any]]) -> None:
+    world = new_world(parts)
+    world.upstream.tickets["bad"] = Ticket(world.upstream.tick(), ("refused",))
+    world.now_in(1)
+    world.upstream.tickets["good"] = Ticket(world.upstream.tick(), ("fine",))
+    store: Any = world.chain.services.store("pgvector")
+    upsert = store.upsert
+
+    def picky(collection: Any, tenant: str, points: Any) -> None:
+        if any(point.text == "refused" for point in points):
+            raise StoreError("The store refuses this text.")
+        upsert(collection, tenant, points)
+
+    store.upsert = picky
+    reports = world.chain.sync(world.windows)
+    assert reports["pgvector"].total("quarantined") == 1
+    assert {document for document, _ in world.chain.stored("pgvector", world.tenant).values()} == {
+        f"{world.tenant}_freshdesk_good"
+    }
+    del store.upsert
+    world.chain.sync(world.windows)
+    world.assert_converged()
+    assert world.chain.services.ledger.quarantined(world.tenant) == []
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_store_that_lost_its_chunks_is_filled_again_from_the_cache(
+    parts: tuple[Services, dict[str, Any]], store: str
+) -> None:
+    world = new_world(parts)
+    for number in range(WINDOWS):
+        world.now_in(number)
+        world.upstream.tickets[str(number)] = Ticket(world.upstream.tick(), (f"text {number}",))
+    world.chain.sync(world.windows)
+    registered = world.chain.services.ledger.active_collection(store, world.chain.stream.collection)
+    assert registered is not None
+    world.chain.services.store(store).drop_tenant(registered.collection, world.tenant)
+    first = world.chain.sync(world.windows[-1:])
+    second = world.chain.sync(world.windows[-1:], sweep=True)
+    world.assert_converged()
+    assert [report["embeddings"].total("embedded") for report in (first, second)] == [0, 0]
+
+
+def test_a_rewound_record_reaches_a_store_that_was_down(parts: tuple[Services, dict[str, Any]]) -> None:
+    world = new_world(parts)
+    world.now_in(1)
+    world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("newer",))
+    world.chain.sync(world.windows)
+    world.upstream.tickets["1"] = Ticket(START, ("restored from a backup",))
+    store: Any = world.chain.services.store("pgvector")
+    store.upsert = store.delete = _down
+    with pytest.raises(StoreError):
+        world.chain.sync(world.windows, sweep=True)
+    del store.upsert, store.delete
+    world.chain.sync(world.windows, sweep=True)
+    world.assert_converged()
+
+
+def test_an_old_batch_does_not_bring_back_what_a_store_never_had(parts: tuple[Services, dict[str, Any]]) -> None:
+    world = new_world(parts)
+    world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("soon gone",))
+    context = world.chain.context()
+    raw, _ = extract_raw(context, world.windows, RawOptions())
+    documents, _ = make_documents(context, raw)
+    chunks, _ = make_chunks(context, documents)
+    old, _ = make_embeddings(context, chunks)
+    ticket = world.upstream.tickets["1"]
+    world.upstream.tickets["1"] = edited(ticket, deleted=True, modified_at=world.upstream.tick())
+    world.chain.sync(world.windows)
+    for store in STORES:
+        apply_to_store(context, store, old)
+    world.assert_converged()
+
+
+def test_an_older_copy_takes_no_record_out_of_quarantine(parts: tuple[Services, dict[str, Any]]) -> None:
+    world = new_world(parts)
+    world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("good",))
+    world.chain.sync(world.windows[:1])
+    with TemporaryDirectory() as folder_name:
+        folder: Any = type("Folder", (), {"name": folder_name})
+        old = world.chain.stored_raw(world.windows[:1], folder)
+        assert old is not None
+        world.now_in(1)
+        world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("poison",))
+        world.chain.sync(world.windows[1:2])
+        world.chain.replay(old)
+    assert [record.record_id for record in world.chain.services.ledger.quarantined(world.tenant)] == ["1"]
 
 
 def test_a_limited_sync_moves_no_watermark_and_the_next_one_fetches_the_rest(
@@ -389,7 +484,7 @@ def test_todays_window_is_continued_from_the_last_fetch_and_merged(parts: tuple[
             fetched.append(record.record_id)
             yield record
 
-    source.extract = counted  # pyright: ignore[reportAttributeAccessIssue]
+    source.extract = counted
     try:
         reports = world.chain.sync(world.windows[:1])
     finally:

@@ -238,13 +238,13 @@ class Chain:
 
     def sync(self, partitions: Sequence[Partition], sweep: bool = False, limit: int | None = None) -> dict[str, Report]:
         """From upstream into every store; reports by stage."""
-        context = self._context()
+        context = self.context()
         raw, report = extract_raw(context, partitions, RawOptions(sweep=sweep, limit=limit))
         return {"raw": report, **self.replay(self._store(raw))}
 
     def replay(self, raw: Batch) -> dict[str, Report]:
         """From a stored raw batch into every store."""
-        context = self._context()
+        context = self.context()
         documents, first = make_documents(context, raw)
         documents = self._store(documents)
         write_bodies(self.services.ledger, documents)
@@ -294,7 +294,7 @@ class Chain:
         scan = self.services.store(store).scan(registered.collection, tenant)
         return {chunk.chunk_id: (chunk.document_id, chunk.content_hash) for chunk in scan}
 
-    def _context(self) -> Context:
+    def context(self) -> Context:
         return Context(self.services, self.stream, clock=self.clock)
 
     def _store(self, batch: Batch) -> Batch:

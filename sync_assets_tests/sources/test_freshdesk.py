@@ -183,6 +183,19 @@ def test_a_ticket_that_freshdesk_fails_on_stops_no_other(source: Source, servers
     assert "status 500" in str(records[truth[3]].problem)
     assert {key for key, record in records.items() if record.event == "live"} == set(truth) - {truth[3]}
 
+    assert [record.event for record in source.fetch("tickets", [truth[3], truth[4]])] == ["malformed", "live"]
+
+
+def test_half_a_surrogate_pair_stops_no_page() -> None:
+    shelf = Shelf([listed(1, 0, subject="half HALF"), listed(2, 1)])
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        reply = shelf(request)
+        return httpx.Response(reply.status_code, content=reply.content.replace(b"HALF", b"\\ud83d"))
+
+    with mocked(handler) as source:
+        assert [record.record_id for record in source.extract("tickets", LONG_AGO, FAR_AHEAD)] == ["1", "2"]
+
 
 def test_articles_come_with_folder_category_and_language(servers: DemoServers) -> None:
     truth = dict(servers.company.records("acme", "articles"))

@@ -154,9 +154,8 @@ def test_a_tickets_metadata(source: Source) -> None:
         "created_at": "2026-10-05T08:00:00Z",
         "updated_at": "2026-10-05T10:00:00Z",
         "has_attachments": True,
-        "attachment_count": 3,
-        "conversation_count": 5,
-        "custom_fields": {"cf_serial": "HB4", "cf_onsite": False, "cf_kinds": ["a", "b"]},
+        "attachment_count": 2,
+        "conversation_count": 4,
     }
     comment = next(part for part in document.parts if part.path == "conversation-11")
     assert comment.metadata == {
@@ -165,6 +164,14 @@ def test_a_tickets_metadata(source: Source) -> None:
         "incoming": False,
         "conversation_id": 11,
     }
+
+
+def test_metadata_beside_public_texts_tell_nothing_of_internal_ones(source: Source) -> None:
+    by_path = {part.path: part for part in ticket(source).parts}
+    fields = by_path.pop("fields")
+    assert fields.visibility is Visibility.INTERNAL
+    assert fields.metadata == {"custom_fields": {"cf_serial": "HB4", "cf_onsite": False, "cf_kinds": ["a", "b"]}}
+    assert all("custom_fields" not in part.metadata for part in by_path.values())
 
 
 def test_no_mail_address_and_no_signed_link_is_kept(source: Source) -> None:
