@@ -6,8 +6,10 @@ needs a webserver and a daemon.
 """
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,6 +23,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from fasteners import InterProcessLock
 
 LOCATION = "sync_assets"
 _MODULE = "sync_assets.definitions"
@@ -66,7 +69,10 @@ def execute(
 @contextlib.contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
     """The instance that DAGSTER_HOME names."""
-    with dg.DagsterInstance.get() as instance:
+    # Two processes that make the instance's SQLite files at the same time leave two heads in their version tables.
+    with InterProcessLock(Path(os.environ["DAGSTER_HOME"]) / "instance.lock"):
+        opened = dg.DagsterInstance.get()
+    with opened as instance:
         yield instance
 
 

@@ -243,7 +243,7 @@ class Planner:
         known = [mark for mark in marks if mark is not None]
         if len(known) < len(marks):
             return self._whole_span(source, tenant, chains)[0], now
-        return min(known) - timedelta(minutes=self._services.settings.overlap_minutes), now
+        return min(known), now
 
     def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> Span:
         with self._services.tenants.open(source, tenant) as account:

@@ -95,7 +95,8 @@ def _cell(row: Row, name: str) -> str:
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        # Short stages tell twice only, when they start and when they end.
+        speed = task.finished_speed or task.speed or (task.elapsed and task.completed / task.elapsed)
         return Text(f"{speed:.0f}/s" if speed else "")
 
 

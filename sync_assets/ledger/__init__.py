@@ -117,7 +117,7 @@ class WindowState(NamedTuple):
     """What is known of one stored partition of one stage.
 
     Attributes:
-        fetched_until: upstream's changes are in it up to here.
+        fetched_until: when upstream was asked; its changes up to then are in it.
         complete: False where a limit cut the fetch short.
     """
 

@@ -100,6 +100,7 @@ class Report:
             windows = [partition.window for partition in group]
             states = context.services.ledger.window_states(context.stream.of(tenant), upstream, windows)
             report.upstream.update({(tenant, window): state for window, state in states.items()})
+            context.advance(tenant, stage, 0, report.upstream_rows)
         return report
 
     @property

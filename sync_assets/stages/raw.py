@@ -111,7 +111,7 @@ class _TenantExtraction:
         for window in self._windows:
             rows = self._report.digests[window]
             self._states[(window.tenant, window.window)] = WindowState(
-                rows.hexdigest(), rows.rows, min(started, window.end), self._options.limit is None
+                rows.hexdigest(), rows.rows, started, self._options.limit is None
             )
 
     def _resume_point(self, window: Partition) -> tuple[datetime, bool]:
@@ -121,7 +121,10 @@ class _TenantExtraction:
         one whose stored file is not the one that the ledger describes.
         """
         state = self._context.services.ledger.window_states(self._ref, STAGE, [window.window]).get(window.window)
-        if state is None or state.fetched_until is None or not state.complete or state.fetched_until >= window.end:
+        if state is None or state.fetched_until is None or not state.complete:
+            return window.start, False
+        known_until = state.fetched_until - timedelta(minutes=self._context.services.settings.overlap_minutes)
+        if known_until >= window.end:
             return window.start, False
         stored = SetDigest()
         for table in self._stored(window):
@@ -129,8 +132,7 @@ class _TenantExtraction:
                 stored.add(row)
         if stored.hexdigest() != state.digest:
             return window.start, False
-        overlap = timedelta(minutes=self._context.services.settings.overlap_minutes)
-        return max(window.start, state.fetched_until - overlap), True
+        return max(window.start, known_until), True
 
     def _carry_over(self, window: Partition) -> None:
         """Keep the stored records of a continued window that were not fetched anew."""

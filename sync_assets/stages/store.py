@@ -6,7 +6,7 @@ ones go (law 10).
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -269,7 +269,11 @@ def _point(row: dict[str, Any], vector: np.ndarray) -> Point:
 
 
 def _advance_watermarks(context: Context, report: Report) -> None:
-    """Move each tenant's mark over the windows of this run, up to the first one that is not known whole."""
+    """Move each tenant's mark over the windows of this run, up to the first one that is not known whole.
+
+    What upstream's clocks may still deliver late, the overlap before the moment of the fetch, does not count as known.
+    """
+    overlap = timedelta(minutes=context.services.settings.overlap_minutes)
     for tenant, group in groupby(sorted(report.counts), key=lambda partition: partition.tenant):
         windows = list(group)
         until = windows[0].start
@@ -277,6 +281,8 @@ def _advance_watermarks(context: Context, report: Report) -> None:
             state = report.upstream.get((tenant, window.window))
             if window.start != until or state is None or not state.complete or state.fetched_until is None:
                 break
-            until = state.fetched_until
+            until = min(window.end, state.fetched_until - overlap)
+            if until < window.end:
+                break
         if until > windows[0].start:
             context.services.ledger.advance_watermark(context.stream.of(tenant), report.stage, windows[0].start, until)

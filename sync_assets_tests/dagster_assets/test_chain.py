@@ -357,14 +357,14 @@ def test_a_store_that_is_down_fails_its_asset_and_the_other_store_goes_on(world:
 
     world.guard("pgvector")
     store: Any = world.services.store("pgvector")
-    store.upsert = down
+    store.upsert = store.delete = down
     result = world.run(partition(0), succeeds=False)
     assert reasons(result) == {"pgvector": "The store is down. Start it."}
     assert ("qdrant", partition(0)) in materializations(result)
     assert ("pgvector", partition(0)) not in materializations(result)
     assert world.documents("qdrant") == {"1"}
     assert world.services.ledger.watermark(ACME, "pgvector") is None
-    del store.upsert
+    del store.upsert, store.delete
     world.run(partition(0), stages=["pgvector"])
     world.assert_converged()
 
