@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from sync_assets.demo import tour
 from sync_assets.demo.company import QUESTIONS, TENANTS
 from sync_assets.demo.server import DemoServers
+from sync_assets.documents import Visibility
+from sync_assets.vector_stores import Collection, Point, VectorStore
 from sync_assets_tests.command_line import STORES, Installation, small_company
 from sync_assets_tests.dagster_assets.world import fresh_database
 
@@ -43,7 +46,7 @@ def differing(found: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.usefixtures("small_demo")
-def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_missing_vector(
+def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_text_that_is_not_upstreams(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = installation.run("demo", "--port", "0")
@@ -70,14 +73,29 @@ def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_missing_v
         with installation.services() as services:
             registered = services.ledger.active_collection(store, "freshdesk_tickets")
             assert registered is not None
-            victim = next(iter(services.store(store).scan(registered.collection, "polder"))).chunk_id
-            services.store(store).delete(registered.collection, "polder", [victim])
+            _overwrite_one(services.store(store), registered.collection)
     third = installation.run(*again)
     assert third.code == 1
     assert (third.json["ok"], third.json["stores_equal"]) == (False, False)
     assert differing(third.json) == [("polder", "tickets", store) for store in STORES]
     bad = [row for row in third.json["comparisons"] if not row["equal"]]
-    assert [(row["missing"], row["surplus"], row["different"]) for row in bad] == [(1, 0, 0)] * len(STORES)
+    assert [(row["missing"], row["surplus"], row["different"]) for row in bad] == [(0, 0, 1)] * len(STORES)
+
+
+def _overwrite_one(store: VectorStore, collection: Collection) -> None:
+    """Put another text in the place of some chunk, behind everybody's back."""
+    victim = next(iter(store.scan(collection, "polder")))
+    vector = np.ones(collection.dimension, dtype=np.float32) / np.sqrt(collection.dimension, dtype=np.float32)
+    names = ("source", "stream", "record_id", "path", "role", "text", "title")
+    point = Point(
+        **{**dict.fromkeys(names, "someone else's"), **victim.model_dump(), "content_hash": "another"},
+        url=None,
+        visibility=Visibility.PUBLIC,
+        principals=[],
+        metadata={},
+        vector=vector,
+    )
+    store.upsert(collection, "polder", [point])
 
 
 def test_somebodys_own_tenants_are_left_alone(installation: Installation) -> None:
