@@ -125,7 +125,9 @@ def test_half_made_data_folder_is_made_again(folder: Path) -> None:
     assert ask(settings_of(folder), "SELECT 1") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user's server runs as that user")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root has to run the server as somebody else, so only root can be kept out"
+)
 def test_closed_home_serves_and_is_left_closed(folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
@@ -137,7 +139,9 @@ def test_closed_home_serves_and_is_left_closed(folder: Path) -> None:
     assert private.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user's server runs as that user")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root has to run the server as somebody else, so only root can be kept out"
+)
 def test_closed_home_is_refused_where_nothing_can_be_passed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)

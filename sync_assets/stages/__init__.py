@@ -115,10 +115,6 @@ class Report:
         return sum(counts[name] for counts in self.counts.values())
 
     @property
-    def totals(self) -> Counter[str]:
-        return sum(self.counts.values(), Counter())
-
-    @property
     def data_version(self) -> str:
         """Equal for equal content of the same partitions, whatever was done to get there."""
         return digest({partition.key: rows.hexdigest() for partition, rows in self.digests.items()})
