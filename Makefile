@@ -22,8 +22,9 @@ lint: $(VENV)/.installed  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-bench: $(VENV)/.installed  ## Ratios that the README quotes
+bench: $(VENV)/.installed  ## Ratios that the README quotes; needs mariadb-server
 	$(BIN)/python bench/sync.py
+	$(BIN)/python bench/memory.py
 
 clean:  ## Remove the virtual environment
 	rm -rf $(VENV)

@@ -191,7 +191,9 @@ def search(
     text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
     tenant: Annotated[str, typer.Option("--tenant", help="Whose documents.", show_default=False)],
     source: OneSource = None,
-    store: Annotated[str | None, typer.Option("--store", help="Which vector store answers.")] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Which vector store answers; default one for each stream.")
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="How many documents.")] = 5,
     audience: Annotated[
         Visibility, typer.Option("--audience", help="On whose behalf: `internal` sees private notes too.")

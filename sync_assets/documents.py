@@ -37,6 +37,8 @@ class Record(BaseModel):
         event: `live`, `deleted` (gone upstream, payload may be empty) or `malformed` (kept as it came, with `problem`).
         modified_at: upstream modification time; None where the payload has none that can be read.
         observed_at: when the response that carried this record was received.
+        cheap_version: what a sweep's listing carries for this record beside the modification time: a digest of all that
+            may change without moving that time; empty where the time says it all.
         authoritative: seen by a sweep, which compares upstream with the ledger: stands whatever its modification time.
         payload: the JSON value as received; for a record made of several responses an object with one key for each.
         problem: why a malformed record could not be read.
@@ -47,6 +49,7 @@ class Record(BaseModel):
     record_id: str = Field(min_length=1)
     event: Event = "live"
     modified_at: AwareDatetime | None = None
+    cheap_version: str = ""
     observed_at: AwareDatetime
     authoritative: bool = False
     payload: Any = None
@@ -143,6 +146,7 @@ RAW_SCHEMA = pa.schema(
         pa.field("record_id", pa.string(), metadata={"description": "The source's own id"}),
         pa.field("event", pa.string(), metadata={"description": "live, deleted or malformed"}),
         *VERSION_FIELDS,
+        pa.field("cheap_version", pa.string(), metadata={"description": "What a sweep compares beside the time"}),
         pa.field("payload", pa.string(), metadata={"description": "The record as JSON, exactly as received"}),
         pa.field("problem", pa.string(), metadata={"description": "Why a malformed record could not be read"}),
     ]

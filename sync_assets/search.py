@@ -4,7 +4,8 @@ What belongs here: which collections are asked and how their answers are put tog
 chunks is in `vector_stores/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from sync_assets.errors import FingerprintMismatch, SettingsError
@@ -29,9 +30,12 @@ def search(
 ) -> list[Hit]:
     """The documents of a tenant that are nearest to a text, each by its nearest chunk, best first.
 
+    Scores of different models can't be compared: where several answer, their first results come first, then their
+    second ones, and so on.
+
     Args:
         audience: on whose behalf; there is no search without one.
-        store: which vector store answers; the first that has something of the tenant where none is named.
+        store: which vector store answers; where none is named, the first for each stream.
         filters: see `VectorStore.search`.
 
     Raises:
@@ -44,20 +48,32 @@ def search(
     collections = services.ledger.collections_of(tenant, source)
     if not collections and tenant not in (known := services.tenants.names()):
         raise SettingsError(f"Unknown tenant {tenant!r}.", f"Known are: {', '.join(known) or 'none'}.")
-    stores = sorted({collection.store for collection in collections})
-    chosen = store or next(iter(stores), None)
-    if chosen is None or chosen not in stores:
-        where = f"in {chosen}" if chosen else "in any store"
+    stores = sorted({collection.store for collection, _ in collections})
+    if not stores or store not in (None, *stores):
+        where = f"in {store}" if store else "in any store"
         raise SettingsError(
             f"There is nothing of tenant {tenant!r} {where}.",
             f"Stores that have something: {', '.join(stores)}." if stores else "Run `sync-assets sync` first.",
         )
     wanted = {**(filters or {}), **({"source": source} if source else {})}
-    hits: list[Hit] = []
-    for collection in collections:
-        if collection.store == chosen:
-            hits += _search_collection(services, collection, text, tenant, audience, top_k, wanted)
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id))[:top_k]
+    hits: dict[str, list[Hit]] = {}
+    asked: set[str] = set()
+    for collection, streams in collections:
+        if store in (None, collection.store) and streams - asked:
+            asked |= streams
+            found = _search_collection(services, collection, text, tenant, audience, top_k, wanted)
+            hits.setdefault(collection.model_fingerprint, []).extend(found)
+    return _merged(hits.values())[:top_k]
+
+
+def _merged(by_model: Iterable[Sequence[Hit]]) -> list[Hit]:
+    """The hits of several models in turns, each model's best first, every document once."""
+    ranked = (sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id)) for hits in by_model)
+    best: dict[str, Hit] = {}
+    for turn in zip_longest(*ranked):
+        for hit in sorted(filter(None, turn), key=lambda hit: (-hit.score, hit.chunk_id)):
+            best.setdefault(hit.document_id, hit)
+    return list(best.values())
 
 
 def _search_collection(

@@ -1,6 +1,6 @@
-"""Text as it is embedded: HTML to Markdown, and a mail without the mails it quotes.
+"""Text as it is embedded: mended, HTML to Markdown, and a mail without the mails it quotes.
 
-What belongs here: what is true of every HTML body, whatever system sent it. What does not: which parts a document has
+What belongs here: what is true of every body, whatever system sent it. What does not: which parts a document has
 (`sources/`), and how long a text may be (`chunking/`).
 """
 
@@ -8,8 +8,11 @@ import html
 import re
 from dataclasses import replace
 
+from ftfy import TextFixerConfig, fix_and_explain
+from ftfy.fixes import unescape_html
 from html_to_markdown import ConversionOptions, PreprocessingOptions, convert
 from mailparser_reply import EmailMessage
+from markdown_it import MarkdownIt
 
 _QUOTES = (
     "blockquote.gmail_quote",
@@ -61,6 +64,26 @@ _LONGEST_LINE = 300
 _SIGNATURE_LINES = 20
 _SIGNATURE_WORDS = 12
 
+# Nothing that is a matter of taste (quotes, ligatures, width) and nothing that loses what can't be read.
+_REPAIRS = TextFixerConfig(
+    unescape_html=False,
+    replace_lossy_sequences=False,
+    fix_latin_ligatures=False,
+    fix_character_width=False,
+    uncurl_quotes=False,
+)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+_MARKDOWN = MarkdownIt("commonmark").enable("table").disable(["lheading", "code"])
+_MARKDOWN_BLOCKS = {"heading_open", "fence", "table_open"}
+# An element that is whole: its end tag, or one that needs none.
+_ELEMENT = re.compile(
+    r"</(?:p|div|span|font|a|b|strong|i|em|u|s|ul|ol|li|dl|table|thead|tbody|tr|td|th|h[1-6]|pre|code|blockquote|center"
+    r"|small|sub|sup|body|html)\s*>|<(?:br|hr|img|p|li)\b[^<>]*>",
+    re.I,
+)
+_LINE_ELEMENT = re.compile(r"</?(?:br|p|div|ul|ol|li|dl|table|tr|h[1-6]|pre|blockquote|center|hr|body)\b", re.I)
+
 
 def html_to_markdown(markup: str) -> str:
     """HTML as Markdown: entities decoded, links with their URL, tables kept; no scripts, styles or images.
@@ -91,6 +114,36 @@ def strip_mail(markup: str) -> str:
     return own
 
 
+def repair(text: str) -> str:
+    """Text as it was meant, where it went through a wrong encoding: UTF-8 read as cp1252, C1 and control characters.
+
+    Correct text stays, but for its normal form (NFC) and its line ends (`\\n`). Entities stay for `to_markdown`.
+
+    >>> repair("\u00c3\u00a9\u00c3\u00a9n \x93caf\u00e9\x94")
+    'één “café”'
+    """
+    return "".join(fix_and_explain(line, _REPAIRS).text for line in _LINE.findall(text))
+
+
+def to_markdown(text: str, *, is_mail: bool = False) -> str:
+    """A body that may be HTML, Markdown or plain text, as Markdown.
+
+    It is HTML where a whole element stands in it, outside code; `<enter>` and `a < b` are plain text. Markdown may hold
+    HTML, so what has a heading, a table or fenced code stays as it is. Where no element makes lines, those typed stay.
+
+    Args:
+        is_mail: leave out what `strip_mail` leaves out.
+
+    >>> to_markdown("<p>Press <b>Save</b></p>"), to_markdown("Press <enter> &amp; wait")
+    ('Press **Save**', 'Press <enter> & wait')
+    """
+    if _is_html(text):
+        markup = text if _LINE_ELEMENT.search(text) else text.replace("\n", "<br>\n")
+        return strip_mail(markup) if is_mail else html_to_markdown(markup)
+    plain = _trimmed(unescape_html(text))
+    return (_own_lines(plain, quotes_removed=False) or plain) if is_mail else plain
+
+
 def decode(text: str) -> str:
     """Plain text that may carry HTML entities, as names and subjects do, on one line.
 
@@ -101,13 +154,30 @@ def decode(text: str) -> str:
 
 
 def _converted(markup: str, settings: ConversionOptions) -> str:
-    content = convert(markup, settings).content or ""
-    return "\n".join(line.rstrip() for line in content.replace("\xa0", " ").split("\n")).strip()
+    return _trimmed(convert(markup, settings).content or "")
+
+
+def _trimmed(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.replace("\xa0", " ").split("\n")).strip()
+
+
+def _is_html(text: str) -> bool:
+    if not _ELEMENT.search(text):
+        return False
+    tokens = _MARKDOWN.parse(text)
+    if any(token.type in _MARKDOWN_BLOCKS for token in tokens):
+        return False
+    markup = [token for block in tokens for token in (block, *(block.children or []))]
+    return any(token.type in ("html_block", "html_inline") and _ELEMENT.search(token.content) for token in markup)
 
 
 def _own_text(markup: str) -> str:
     text = re.sub(r"(?:^|\n+)---$", "", _converted(markup, _MAIL_SETTINGS))
-    own = _without_signature(_without_history(text, quotes_removed=bool(_QUOTE_MARKUP.search(markup))))
+    return _own_lines(text, quotes_removed=bool(_QUOTE_MARKUP.search(markup)))
+
+
+def _own_lines(text: str, *, quotes_removed: bool) -> str:
+    own = _without_signature(_without_history(text, quotes_removed=quotes_removed))
     return re.sub(r"\n{3,}", "\n\n", own)
 
 

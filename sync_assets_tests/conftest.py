@@ -11,6 +11,7 @@ from psycopg import sql
 
 from sync_assets import postgres
 from sync_assets.settings import Settings
+from sync_assets_tests import chroma_server, mariadb
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,27 @@ def postgres_url() -> Iterator[str]:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
         yield url.replace(f"/{postgres.DATABASE}?", f"/{database}?")
         postgres.stop(settings)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[mariadb.Server]:
+    """A real MariaDB server that lives as long as the test session."""
+    if not mariadb.is_installed():
+        pytest.skip(mariadb.MISSING)
+    with mariadb.running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def portal_database(mariadb_server: mariadb.Server) -> Iterator[str]:
+    """URL of a fresh database with the portal's tables; its user may only read (`admin_url` of the server writes)."""
+    name = mariadb_server.create_database()
+    yield mariadb_server.url(name)
+    mariadb_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def chroma_url() -> Iterator[str]:
+    """URL of a real Chroma server that lives as long as the test session."""
+    with chroma_server.running_server() as url:
+        yield url

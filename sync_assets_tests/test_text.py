@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_assets.text import decode, html_to_markdown, strip_mail
+from sync_assets.text import decode, html_to_markdown, repair, strip_mail, to_markdown
 
 
 def test_markdown_keeps_links_tables_lists_and_code() -> None:
@@ -189,3 +189,142 @@ def test_two_thousand_bodies_take_two_seconds() -> None:
     for number in range(2000):
         strip_mail(f"{number} {body}")
     assert time.perf_counter() - start < 4
+
+
+# Dutch, German, Polish, Turkish, Russian, Greek, Japanese, signs, emoji, and what only looks like markup.
+WORDS = [
+    *("coördinator", "vóór", "één", "ÉÉN", "geïnstalleerd", "financiën", "Curaçao", "à la carte", "’s avonds", "ﬁn"),
+    *("Größe", "Straße", "„Anführung“", "ÜBUNG", "Łódź", "Yıldırım", "Sølvberg", "Привет", "Αθήνα", "Ωμέγα"),
+    *(
+        "日本語",
+        "プリンター",
+        "ｶﾅ",
+        "ＡＢＣ",
+        "“quote”",
+        "‘zo’",
+        "…",
+        "–",
+        "€ 12,50",
+        "20 °C",
+        "10³",
+        "µm",
+        "½",
+        "§ 4",
+        "×",
+    ),
+    *("🙂", "👍🏽", "👩‍💻", "a < b", "<enter>", "&amp;", "<p>ja</p>", r"C:\temp", "it's", '"x"', "\t", ""),
+]
+CORRECT = st.lists(st.sampled_from(WORDS), max_size=8).flatmap(
+    lambda words: st.sampled_from([" ", "\n", ", "]).map(lambda between: between.join(words))
+)
+# Two halfwidth kana read as cp1252 are too little for ftfy to be sure.
+NOT_MENDED = {"ｶﾅ"}
+
+
+@given(CORRECT)
+def test_correct_text_is_not_repaired(text: str) -> None:
+    assert repair(text) == text
+
+
+def mojibake(text: str) -> str | None:
+    """The text as UTF-8 that was read as cp1252; None where cp1252 has no such characters."""
+    try:
+        return text.encode().decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+
+
+@given(st.lists(st.sampled_from([word for word in WORDS if mojibake(word) and word not in NOT_MENDED]), min_size=1))
+def test_text_read_in_a_wrong_encoding_is_mended(words: list[str]) -> None:
+    text = " ".join(words)
+    assert repair(mojibake(text) or "") == text
+
+
+@given(st.lists(st.sampled_from(WORDS)), st.integers(0))
+def test_what_is_broken_in_one_line_is_mended_there(words: list[str], place: int) -> None:
+    at = place % (len(words) + 1)
+    assert repair("\n".join([*words[:at], "coÃ¶rdinator", *words[at:]])) == "\n".join(
+        [*words[:at], "coördinator", *words[at:]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        ("cafÃ© en één", "café en één"),
+        ("donâ€™t", "don’t"),
+        ("voilÃ\xa0 le", "voilà le"),
+        ("schÃƒÂ¶n", "schön"),
+        ("\x93citaat\x94 \x85 🙂", "“citaat” … 🙂"),
+        ("a\x85b", "a…b"),
+        ("a\x00b\x07\x1fc\x7f", "abc"),
+        ("\ufeffbegin", "begin"),
+        ("een\r\ntwee\rdrie\u2028vier", "een\ntwee\ndrie\nvier"),
+        ("\r\n\r\n", "\n\n"),
+        ("e\u0301e\u0301n", "één"),
+        ("\x1b[31mrood\x1b[0m", "rood"),
+        ("", ""),
+    ],
+)
+def test_leftovers_of_wrong_encodings(broken: str, mended: str) -> None:
+    assert repair(broken) == mended
+
+
+@given(st.text())
+def test_any_text_can_be_repaired(text: str) -> None:
+    repaired = repair(text)
+    assert not set(repaired) & {chr(code) for code in [*range(9), 11, *range(14, 32), 127]}
+    to_markdown(repaired)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "Als a < b en b > c",
+        "Druk op <enter> en <F5>, dan op <menu>",
+        "List<String> en Map<a, b>",
+        "1. een\n2. twee\n\n- drie\n  - vier",
+        "`<br>` is een regeleinde",
+        "# Kop\n\nMarkdown met een <br> erin",
+        "```html\n<p>voorbeeld</p>\n```",
+        "| a | b |\n| --- | --- |\n| 1<br>2 | 3 |",
+        "https://x.example/?a=1&copy=2",
+    ],
+)
+def test_plain_text_and_markdown_stay(plain: str) -> None:
+    assert to_markdown(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("markup", "markdown"),
+    [
+        ("<p>een</p><p>twee</p>", "een\n\ntwee"),
+        ("een<br />\ntwee<br>drie", "een\ntwee\ndrie"),
+        ("  <div>\n\n    <p>diep</p>\n\n  </div>", "diep"),
+        ("een\n\ntwee <b>vet</b>\ndrie", "een\n\ntwee **vet**\ndrie"),
+        ("Zie <a href='https://x.example'>hier</a>", "Zie [hier](https://x.example)"),
+        ("Druk op &lt;enter&gt;<br>", "Druk op <enter>"),
+        ("<UL><LI>een<LI>twee</UL>", "- een\n- twee"),
+        ("R&amp;D &eacute;&eacute;n &#147;citaat&#148; &lt;p&gt;", "R&D één “citaat” <p>"),
+        ("regel \xa0\t\n\n", "regel"),
+    ],
+)
+def test_what_people_typed_and_editors_wrote(markup: str, markdown: str) -> None:
+    assert to_markdown(markup) == markdown
+
+
+@pytest.mark.parametrize("quoted", ["Op ma 5 okt. 2026 om 09:12 schreef Jan <j@x.example>:\n> oud", "-- \nJan"])
+def test_quotes_and_signatures_go_from_plain_mails_too(quoted: str) -> None:
+    mail = f"Het werkt weer.\n\n{quoted}"
+    assert to_markdown(mail, is_mail=True) == "Het werkt weer."
+    assert to_markdown(mail) == mail.replace("-- ", "--")
+    assert to_markdown(quoted, is_mail=True) == to_markdown(quoted)
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>" * 20_000 + "</b>", "[" * 20_000 + "</p>", "*a " * 20_000 + "</p>", "Ã " * 20_000, "</p>\n" * 20_000]
+)
+def test_odd_texts_take_no_time(text: str) -> None:
+    start = time.perf_counter()
+    to_markdown(repair(text), is_mail=True)
+    assert time.perf_counter() - start < 2

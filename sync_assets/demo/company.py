@@ -1,13 +1,15 @@
-"""The two demo accounts at their start, the questions asked of them, and the records that they hold now.
+"""The two demo companies at their start, the questions asked of them, and the records that they hold now.
 
-`acme` makes cloud phones and office networks, English first; `polder` makes heat pumps and ventilation, Dutch first.
-Everything is drawn with fixed seeds from the texts in `data/`, so every start is the same.
+`acme` makes cloud phones and office networks, English first; `polder` makes heat pumps and ventilation, Dutch first,
+and has a ticket portal for its own people beside the Freshdesk account. Everything is drawn with fixed seeds from the
+texts in `data/`, so every start is the same.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -15,6 +17,7 @@ import yaml
 from sync_assets.demo.freshdesk import Desk
 from sync_assets.demo.knowledge_base import build_knowledge_base
 from sync_assets.demo.people import build_people
+from sync_assets.demo.portal import PORTAL_TENANT, live_ids, write_portal
 from sync_assets.demo.records import AccountData, Json
 from sync_assets.demo.solutions import sent_article
 from sync_assets.demo.threads import build_tickets
@@ -30,10 +33,12 @@ class Question:
     """A question as a user would ask it.
 
     Attributes:
-        record_ids: the documents that answer it: `123` a ticket, `article-77`, `article-77-nl` a translation.
+        source: where the documents that answer it come from.
+        record_ids: those documents: `123` a ticket, `article-77`, `article-77-nl` a translation, `kb-12`, `ci-5`.
         language: language of the question.
     """
 
+    source: str
     tenant: str
     text: str
     record_ids: tuple[str, ...]
@@ -41,17 +46,34 @@ class Question:
 
 
 class DemoCompany:
-    """Both accounts with what they hold now.
+    """Both companies with what they hold now.
+
+    Args:
+        portal: where `polder` keeps the database of its ticket portal; without one it has no portal.
 
     Attributes:
-        desks: the accounts by tenant, as the simulator serves them.
+        desks: the Freshdesk accounts by tenant, as the simulator serves them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, portal: Path | None = None) -> None:
         self.desks = {tenant: Desk(_start(tenant)) for tenant in TENANTS}
+        self.portal = portal
+
+    def open_portal(self) -> None:
+        """Put the ticket portal's database in its place, at its start."""
+        if self.portal is not None:
+            write_portal(self.portal)
+
+    def record_ids(self, tenant: str, source: str, stream: str) -> list[str]:
+        """The id of every live record of a stream as it is now: the truth that a synced store is compared with."""
+        if source == "freshdesk":
+            return [record_id for record_id, _ in self.records(tenant, stream)]  # pyright: ignore[reportArgumentType]
+        if self.portal is None or tenant != PORTAL_TENANT:
+            return []
+        return live_ids(self.portal, stream)
 
     def records(self, tenant: str, stream: Stream) -> Iterator[tuple[str, Json]]:
-        """Every live record with its id, read from memory: the truth that a synced store is compared with.
+        """Every live record of a Freshdesk account with its id, read from memory.
 
         A ticket (not deleted, not spam) is as the list sends it with `include=description,stats,requester`, with all
         its `conversations`; an article (published) is as its own request sends it. A translation is a record.

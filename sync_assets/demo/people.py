@@ -18,7 +18,7 @@ def build_people(account: AccountData, profile: dict[str, Any]) -> None:
     for number, name in enumerate(profile["agents"], _FIRST_ID + 101):
         contact = {
             "name": name,
-            "email": _address(name, profile["domain"]),
+            "email": address(name, profile["domain"]),
             "active": True,
             "language": account.language,
         }
@@ -60,7 +60,7 @@ def build_people(account: AccountData, profile: dict[str, Any]) -> None:
             account.contacts[contact_id] = {
                 "id": contact_id,
                 "name": name,
-                "email": _address(name, domain),
+                "email": address(name, domain),
                 "active": True,
                 "company_id": number,
                 "phone": f"+31 {draw.choice((20, 30, 40, 50, 70))} 555 {draw.randrange(1000, 9999)}",
@@ -127,6 +127,6 @@ def _ticket_fields(account: AccountData, profile: dict[str, Any]) -> list[Json]:
     return made
 
 
-def _address(name: str, domain: str) -> str:
+def address(name: str, domain: str) -> str:
     plain = "".join(letter for letter in name.lower().replace(" ", ".") if letter in _LETTERS)
     return f"{plain}@{domain}"

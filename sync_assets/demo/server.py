@@ -9,6 +9,7 @@ import uvicorn
 
 from sync_assets.demo.company import DemoCompany
 from sync_assets.demo.freshdesk import Clock, create_app, now
+from sync_assets.demo.portal import PORTAL_TENANT
 from sync_assets.errors import SettingsError
 
 HOST = "127.0.0.1"
@@ -20,9 +21,11 @@ class DemoServers:
         with DemoServers() as servers:
             httpx.get(f"{servers.base_url('acme')}/api/v2/tickets", auth=("demo-key-acme", "X"))
 
+    The ticket portal needs no server: its database is made anew when the context opens.
+
     Args:
         port: where to listen; 0 takes a free port.
-        company: the records to serve; a new company at its start where none is given.
+        company: the records to serve; a new company at its start, without a ticket portal, where none is given.
         clock: the present moment, for writes, the default window and the request budget.
         requests_per_minute: request budget of each account.
     """
@@ -54,13 +57,17 @@ class DemoServers:
     @property
     def tenants(self) -> dict[str, dict[str, dict[str, str]]]:
         """The accounts as they stand in `tenants.yaml`."""
-        return {
+        accounts = {
             tenant: {"freshdesk": {"base_url": self.base_url(tenant), "api_key": desk.data.api_key}}
             for tenant, desk in self.company.desks.items()
         }
+        if self.company.portal is not None:
+            url = f"sqlite:///{self.company.portal.absolute()}"
+            accounts[PORTAL_TENANT]["ticket_portal"] = {"database_url": url, "time_zone": "UTC"}
+        return accounts
 
     def __enter__(self) -> Self:
-        """Listen and start to serve.
+        """Listen, open the ticket portal, and start to serve.
 
         Raises:
             SettingsError: the port is taken or may not be used.
@@ -76,6 +83,7 @@ class DemoServers:
                 "Stop what uses it, or choose another port (0 takes a free one).",
             ) from None
         self.port = listener.getsockname()[1]
+        self.company.open_portal()
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="demo-company", daemon=True)
         self._thread.start()
         self._server.started_serving.wait()

@@ -7,8 +7,9 @@ import json
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 import yaml
@@ -17,37 +18,60 @@ from rich.markup import escape
 
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
-from sync_assets.demo.company import QUESTIONS, DemoCompany
+from sync_assets.definitions import build_defs
+from sync_assets.demo.company import QUESTIONS, DemoCompany, Question
 from sync_assets.demo.server import DemoServers
-from sync_assets.documents import Visibility
+from sync_assets.documents import Document, Visibility
 from sync_assets.errors import SettingsError
 from sync_assets.hashing import text_hash
 from sync_assets.search import search
 from sync_assets.services import Services
+from sync_assets.settings import load_settings
 from sync_assets.terminal import console, print_rows
 from sync_assets.vector_stores import Audience
 
-SOURCE = "freshdesk"
-STREAMS = ("tickets", "articles")
-STORES = ("pgvector", "qdrant")
 _MARK = "# Written by `sync-assets demo`, which replaces it. Give your own tenants another file or DAGSTER_HOME.\n"
 _WANTED_RECALL = 0.8
 _REQUESTS_PER_MINUTE = 60_000  # the tour asks more in a minute than an account allows, and nobody wants to wait
-_SHOWN = 3
+
+
+class Route(NamedTuple):
+    """Where a stream is kept: one collection in one store."""
+
+    source: str
+    stream: str
+    store: str
+    collection: str
+
+
+@cache
+def routes() -> list[Route]:
+    """Every stream with every store that the definitions send it to."""
+    found = []
+    for spec in build_defs().resolve_all_asset_specs():
+        if "collection" in spec.metadata:
+            source, stream, store = spec.key.path
+            found.append(Route(source, stream, store, spec.metadata["collection"]))
+    return sorted(found)
 
 
 def serve(port: int) -> None:
     """Serve the demo company until Ctrl-C."""
     out = console()
-    with DemoServers(port) as servers:
+    with DemoServers(port, DemoCompany(_portal(load_settings().home))) as servers:
         out.print("The demo company is served at:")
         for tenant in servers.tenants:
             out.print(f"  {servers.base_url(tenant)}")
+        out.print(f"\nIts ticket portal's database is {escape(str(servers.company.portal))}", soft_wrap=True)
         out.print("\nPoint tenants at it in tenants.yaml:\n")
         typer.echo(yaml.safe_dump({"tenants": servers.tenants}, sort_keys=False))
         out.print("Then `sync-assets tenants check`. Ctrl-C stops the servers.")
         sys.stdout.flush()
         _wait()
+
+
+def _portal(home: Path) -> Path:
+    return home / "demo" / "ticket_portal.sqlite"
 
 
 def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
@@ -60,30 +84,27 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     from sync_assets.sync import SyncRequest
 
     out = console()
-    with DemoServers(port, requests_per_minute=_REQUESTS_PER_MINUTE) as servers:
+    company = DemoCompany(_portal(services.settings.home))
+    with DemoServers(port, company, requests_per_minute=_REQUESTS_PER_MINUTE) as servers:
         _write_tenants(services.settings.tenants_path, servers.tenants)
         services.close()  # forgets what the tenants file said before
         tenants = tuple(servers.tenants)
-        result = run_sync(services, SyncRequest((SOURCE,), (), tenants, everything=True, sweep=True), quiet=as_json)
+        result = run_sync(services, SyncRequest(tenants=tenants, everything=True, sweep=True), quiet=as_json)
         if not as_json:
             print_result(result)
         if result.failures:
             if as_json:
                 typer.echo(json.dumps({**result.summary(), "ok": False}))
             return 1
-        comparisons = [
-            comparison
-            for tenant in tenants
-            for stream in STREAMS
-            for comparison in compare(services, servers.company, tenant, stream)
-        ]
+        comparisons = _compare_all(services, company)
         if not as_json:
             out.print()
             print_status(services)
             out.print()
             _print_comparisons(out, comparisons)
-        recalls = {store: _recall(services, store) for store in STORES}
-        searches = [_sample(services, number) for number in range(_SHOWN)]
+        stores = sorted({route.store for route in routes()})
+        recalls = {store: _recall(services, store) for store in stores}
+        searches = [_sample(services, store, number / len(stores)) for number, store in enumerate(stores)]
         equal = all(comparison["equal"] for comparison in comparisons)
         good = equal and all(recall >= _WANTED_RECALL for recall in recalls.values())
         if as_json:
@@ -108,28 +129,41 @@ def _write_tenants(path: Path, tenants: Mapping[str, Any]) -> None:
     path.write_text(_MARK + yaml.safe_dump({"tenants": dict(tenants)}, sort_keys=False))
 
 
+def _compare_all(services: Services, company: DemoCompany) -> list[dict[str, Any]]:
+    """Every stream with every store that it is routed to, for every tenant that has an account in its source."""
+    stores: dict[tuple[str, str], list[str]] = {}
+    for route in routes():
+        stores.setdefault((route.source, route.stream), []).append(route.store)
+    return [
+        comparison
+        for (source, stream), kept_in in stores.items()
+        for tenant in services.tenants.names(source)
+        for comparison in compare(services, company, tenant, stream, kept_in, source)
+    ]
+
+
 def compare(
-    services: Services, company: DemoCompany, tenant: str, stream: str, stores: Sequence[str] = STORES
+    services: Services, company: DemoCompany, tenant: str, stream: str, stores: Sequence[str], source: str = "freshdesk"
 ) -> list[dict[str, Any]]:
     """Ids and hashes that each store lists, against those computed from the company's records as they are now.
 
-    Nothing of the pipeline's state is used: records are fetched by id, documents and chunks made of them anew.
+    Nothing of the pipeline's state is used but the registry, which says which collection and model a stream has:
+    records are fetched by id, documents and chunks made of them anew.
     """
-    record_ids = [record_id for record_id, _ in company.records(tenant, stream)]  # pyright: ignore[reportArgumentType]
-    expected: dict[str, str] = {}
-    embedder = services.embedder(None)
-    limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
-    with services.tenants.open(SOURCE, tenant) as account:
-        for record in account.fetch(stream, record_ids):
-            document = account.to_document(stream, record)
-            for chunk in chunk_document(document, embedder.tokenizer, limits):
-                expected[chunk_id(document.document_id, chunk.path)] = text_hash(chunk.text)
+    record_ids = company.record_ids(tenant, source, stream)
+    with services.tenants.open(source, tenant) as account:
+        documents = [account.to_document(stream, record) for record in account.fetch(stream, record_ids)]
     comparisons = []
     for store in stores:
-        stored = _stored(services, tenant, stream, store)
+        route = next(route for route in routes() if route[:3] == (source, stream, store))
+        registered = services.ledger.active_collection(store, route.collection)
+        expected = _expected(services, documents, registered.model if registered else None)
+        listed = services.store(store).scan(registered.collection, tenant) if registered else ()
+        stored = {chunk.chunk_id: chunk.content_hash for chunk in listed}
         comparisons.append(
             {
                 "tenant": tenant,
+                "source": source,
                 "stream": stream,
                 "store": store,
                 "records": len(record_ids),
@@ -144,29 +178,41 @@ def compare(
     return comparisons
 
 
-def _stored(services: Services, tenant: str, stream: str, store: str) -> dict[str, str]:
-    registered = services.ledger.active_collection(store, f"{SOURCE}_{stream}")
-    if registered is None:
-        return {}
-    return {chunk.chunk_id: chunk.content_hash for chunk in services.store(store).scan(registered.collection, tenant)}
+def _expected(services: Services, documents: Sequence[Document], model: str | None) -> dict[str, str]:
+    """Hash by chunk id of what the documents give, cut for a model."""
+    embedder = services.embedder(model)
+    limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
+    return {
+        chunk_id(document.document_id, chunk.path): text_hash(chunk.text)
+        for document in documents
+        for chunk in chunk_document(document, embedder.tokenizer, limits)
+    }
+
+
+def _questions(store: str) -> list[Question]:
+    """The questions about what is kept in a store."""
+    sources = {route.source for route in routes() if route.store == store}
+    return [question for question in QUESTIONS if question.source in sources]
 
 
 def _recall(services: Services, store: str) -> float:
-    """Share of the company's questions that have one of their documents among the first five results."""
+    """Share of the store's questions that have one of their documents among the first five results."""
+    questions = _questions(store)
     found = 0
-    for question in QUESTIONS:
+    for question in questions:
         hits = search(services, question.text, tenant=question.tenant, audience=_agents(), store=store)
-        found += any(hit.record_id in question.record_ids for hit in hits)
-    return round(found / len(QUESTIONS), 3)
+        found += any(hit.source == question.source and hit.record_id in question.record_ids for hit in hits)
+    return round(found / len(questions), 3)
 
 
 def _agents() -> Audience:
     return Audience(visibility=Visibility.INTERNAL)
 
 
-def _sample(services: Services, number: int) -> dict[str, Any]:
-    question = QUESTIONS[number * len(QUESTIONS) // _SHOWN]
-    store = STORES[number % len(STORES)]
+def _sample(services: Services, store: str, position: float) -> dict[str, Any]:
+    """What a store answers to the question that stands at a position, 0..1, among its questions."""
+    questions = _questions(store)
+    question = questions[int(position * len(questions))]
     hits = search(services, question.text, tenant=question.tenant, audience=_agents(), store=store, top_k=3)
     return {
         "tenant": question.tenant,
@@ -177,31 +223,43 @@ def _sample(services: Services, number: int) -> dict[str, Any]:
 
 
 def _print_comparisons(out: Console, comparisons: list[dict[str, Any]]) -> None:
-    names = ("tenant", "stream", "store", "records", "expected", "stored", "missing", "surplus", "different", "equal")
-    print_rows(out, names, comparisons, title="Chunk ids and hashes in each store, against the demo company's records")
+    print_rows(
+        out,
+        list(comparisons[0]),
+        comparisons,
+        title="Chunk ids and hashes in each store, against the demo company's records",
+    )
     bad = [comparison for comparison in comparisons if not comparison["equal"]]
     out.print("[red]Some stores differ from upstream.[/red]" if bad else "Every store equals upstream.")
 
 
 def _print_searches(out: Console, recalls: Mapping[str, float], searches: list[dict[str, Any]]) -> None:
-    shares = ", ".join(f"{store} {recall:.0%}" for store, recall in recalls.items())
-    out.print(f"\n{len(QUESTIONS)} questions with their document in the first five results: {shares}", soft_wrap=True)
+    shares = ", ".join(f"{store} {recall:.0%} of {len(_questions(store))}" for store, recall in recalls.items())
+    out.print(f"\nQuestions with their document in the first five results: {shares}", soft_wrap=True)
     if min(recalls.values()) < _WANTED_RECALL:
         out.print(f"[red]Fewer than {_WANTED_RECALL:.0%}: this model does not do.[/red]")
     for item in searches:
         question = escape(item["question"])
         out.print(f"\n[bold]{question}[/bold]  ({item['tenant']}, {item['store']})", soft_wrap=True)
         for rank, hit in enumerate(item["hits"], 1):
-            out.print(f"  {rank}. {hit['score']:.3f} {escape(hit['title'])}  {hit['url']}", soft_wrap=True)
+            address = f"  {hit['url']}" if hit["url"] else ""
+            out.print(f"  {rank}. {hit['score']:.3f} {escape(hit['title'])}{address}", soft_wrap=True)
 
 
 def _print_next_steps(out: Console, servers: DemoServers) -> None:
+    statement = "UPDATE tickets SET title = 'De liftknop zwijgt' WHERE ticket_id = 171"
+    change = (
+        f"import sqlite3; c = sqlite3.connect('{servers.company.portal}'); c.execute('''{statement}'''); c.commit()"
+    )
     out.print(
         "\nLook around:\n"
         "  make dev                        the Dagster UI, with lineage, partitions and these runs\n"
         f"  sync-assets upstream serve --port {servers.port}   the demo company again, to change and sync\n"
         '  sync-assets search "..." --tenant acme --audience internal\n'
-        "  sync-assets database stop       stops the embedded PostgreSQL",
+        "  sync-assets database stop       stops the embedded PostgreSQL\n"
+        "Change the ticket portal's database, which the demo company makes anew at each start, and sync:\n"
+        f'  python -c "{escape(change)}"\n'
+        "  sync-assets sync --incremental --source ticket_portal",
         soft_wrap=True,
     )
 

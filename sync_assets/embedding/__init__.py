@@ -77,12 +77,17 @@ def open_embedder(model: str) -> Embedder:
     """A model by name, opened once in a process; loads nothing yet.
 
     Args:
-        model: a name that `SentenceTransformersEmbedder` knows, or `hash-<dimension>` for tests and benchmarks.
+        model: a name that `SentenceTransformersEmbedder` knows, `wordllama-256`, or `hash-<dimension>` for tests and
+            benchmarks.
     """
     if match := re.fullmatch(r"hash-([1-9]\d*)", model):
         from sync_assets.embedding.hash_embedder import HashEmbedder
 
         return HashEmbedder(int(match[1]))
+    if model == "wordllama-256":
+        from sync_assets.embedding.wordllama import WordLlamaEmbedder
+
+        return WordLlamaEmbedder()
     from sync_assets.embedding.sentence_transformers import SentenceTransformersEmbedder
 
     return SentenceTransformersEmbedder(model)

@@ -31,6 +31,7 @@ class DocumentRow(NamedTuple):
     version: Version
     floor: datetime
     deleted: bool
+    cheap_version: str
     content_hash: str | None
     metadata_hash: str | None
 
@@ -39,6 +40,7 @@ class KnownDocument(NamedTuple):
     """What the ledger knows of a document."""
 
     standing: Standing
+    cheap_version: str
     content_hash: str | None
     metadata_hash: str | None
 
@@ -211,7 +213,7 @@ class Ledger:
         )
         with self.transaction() as connection:
             return {
-                row.document_id: KnownDocument(_standing(row), row.content_hash, row.metadata_hash)
+                row.document_id: KnownDocument(_standing(row), row.cheap_version, row.content_hash, row.metadata_hash)
                 for row in connection.execute(query)
             }
 
@@ -226,6 +228,7 @@ class Ledger:
                 "document_id": row.document_id,
                 "record_id": row.record_id,
                 **_version_values(row.version, row.floor, row.deleted),
+                "cheap_version": row.cheap_version,
                 "content_hash": row.content_hash,
                 "metadata_hash": row.metadata_hash,
             }
@@ -247,6 +250,7 @@ class Ledger:
             sa.MetaData(),
             sa.Column("record_id", sa.Text, primary_key=True),
             sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
+            sa.Column("cheap_version", sa.Text, nullable=False),
             prefixes=["TEMPORARY"],
             postgresql_on_commit="DROP",
         )
@@ -268,9 +272,7 @@ class Ledger:
             live.create(connection)
             add = insert(live).on_conflict_do_nothing()
             for page in _pages(listing, 1000):
-                connection.execute(
-                    add, [{"record_id": item.record_id, "modified_at": item.modified_at} for item in page]
-                )
+                connection.execute(add, [item.model_dump() for item in page])
             joined = live.outerjoin(documents, of_stream & (documents.c.record_id == live.c.record_id))
             wanted = (
                 sa.select(live.c.record_id)
@@ -279,6 +281,7 @@ class Ledger:
                     documents.c.document_id.is_(None)
                     | documents.c.deleted
                     | (documents.c.modified_at != live.c.modified_at)
+                    | (documents.c.cheap_version != live.c.cheap_version)
                     | sa.or_(sa.false(), *behind)
                 )
             )
@@ -339,13 +342,22 @@ class Ledger:
         """The collection that searches of `name` in `store` read now."""
         return next(iter(self._collections(t.collections.c.store == store, t.collections.c.name == name)), None)
 
-    def collections_of(self, tenant: str, source: str | None = None) -> list[RegisteredCollection]:
-        """Active collections that hold something of a tenant, by store and name."""
+    def collections_of(self, tenant: str, source: str | None = None) -> list[tuple[RegisteredCollection, set[str]]]:
+        """Active collections that hold something of a tenant, by store and name, each with the streams it holds.
+
+        Streams are written `source/stream`.
+        """
         applied = t.collection_documents
-        held = sa.exists().where(applied.c.collection_id == t.collections.c.id, applied.c.tenant == tenant)
+        held = sa.select(
+            applied.c.collection_id, sa.func.concat(applied.c.source, "/", applied.c.stream).label("stream")
+        ).where(applied.c.tenant == tenant)
         if source is not None:
             held = held.where(applied.c.source == source)
-        return self._collections(held)
+        streams: dict[int, set[str]] = {}
+        with self.transaction() as connection:
+            for collection_id, stream in connection.execute(held.distinct()):
+                streams.setdefault(collection_id, set()).add(stream)
+        return [(found, streams[found.id]) for found in self._collections() if found.id in streams]
 
     def _collections(self, *conditions: sa.ColumnElement[bool]) -> list[RegisteredCollection]:
         columns = t.collections.c

@@ -53,6 +53,13 @@ documents = Table(
     Column("stream", Text, nullable=False),
     Column("record_id", Text, nullable=False),
     *_version(),
+    Column(
+        "cheap_version",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="what a listing tells of the record beside its time",
+    ),
     Column("content_hash", Text, comment="null for a tombstone"),
     Column("metadata_hash", Text, comment="null for a tombstone"),
     UniqueConstraint("tenant", "source", "stream", "record_id"),

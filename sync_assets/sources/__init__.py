@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SettingsError
 
-SOURCE_NAMES = ("freshdesk",)
+SOURCE_NAMES = ("freshdesk", "ticket_portal")
 
 
 class LiveId(BaseModel):
@@ -23,12 +23,14 @@ class LiveId(BaseModel):
 
     Attributes:
         modified_at: as the listing carries it; the same value that `Record.modified_at` has for this record.
+        cheap_version: see `Record.cheap_version`, which has the same value for this record.
     """
 
     model_config = ConfigDict(frozen=True)
 
     record_id: str
     modified_at: AwareDatetime
+    cheap_version: str = ""
 
 
 class Source(Protocol):

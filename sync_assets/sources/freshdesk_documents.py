@@ -5,12 +5,12 @@ without the words changing (status, priority, tags, visibility), and no signed U
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from sync_assets.documents import Document, Part, Visibility, public_metadata
+from sync_assets.sources.payloads import Payload, read_payload, utc_time
 from sync_assets.text import decode, html_to_markdown, strip_mail
 
 PLATFORM = "freshdesk"
@@ -26,20 +26,15 @@ _PUBLIC_FOLDERS = (1, 2)
 _INTERNAL_FOLDERS = (3, 5)
 
 Scalar = str | int | float | bool
-Model = TypeVar("Model", bound=BaseModel)
 
 
-class _Payload(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-
-class _Attachment(_Payload):
+class _Attachment(Payload):
     name: str
     content_type: str | None = None
     size: int | None = None
 
 
-class _Conversation(_Payload):
+class _Conversation(Payload):
     id: int
     body: str | None = None
     private: bool = True
@@ -49,7 +44,7 @@ class _Conversation(_Payload):
     attachments: list[_Attachment] | None = None
 
 
-class _Ticket(_Payload):
+class _Ticket(Payload):
     id: int
     subject: str | None = None
     description: str | None = None
@@ -68,7 +63,7 @@ class _Ticket(_Payload):
     due_by: str | None = None
 
 
-class _Names(_Payload):
+class _Names(Payload):
     status: str | None = None
     group: str | None = None
     requester: str | None = None
@@ -76,18 +71,18 @@ class _Names(_Payload):
     fields: dict[str, str] = Field(default_factory=dict[str, str])
 
 
-class _TicketPayload(_Payload):
+class _TicketPayload(Payload):
     ticket: _Ticket
     conversations: list[_Conversation]
     attachments: list[_Attachment] = []
     names: _Names = Field(default_factory=_Names)
 
 
-class _Category(_Payload):
+class _Category(Payload):
     name: str | None = None
 
 
-class _Folder(_Payload):
+class _Folder(Payload):
     name: str | None = None
     visibility: int | None = None
     company_ids: list[int] | None = None
@@ -95,7 +90,7 @@ class _Folder(_Payload):
     company_segment_ids: list[int] | None = None
 
 
-class _Article(_Payload):
+class _Article(Payload):
     id: int
     title: str
     description: str | None = None
@@ -106,7 +101,7 @@ class _Article(_Payload):
     updated_at: str | None = None
 
 
-class _ArticlePayload(_Payload):
+class _ArticlePayload(Payload):
     article: _Article
     folder: _Folder
     category: _Category
@@ -124,7 +119,7 @@ def ticket_document(tenant: str, base_url: str, record_id: str, payload: Any) ->
     Raises:
         ValueError: the payload lacks something that a document needs, or has it in another form.
     """
-    read = _read(_TicketPayload, payload)
+    read = read_payload(_TicketPayload, payload)
     ticket, names = read.ticket, read.names
     description = strip_mail(ticket.description or "")
     threads = [(conversation, strip_mail(conversation.body or "")) for conversation in read.conversations]
@@ -192,7 +187,7 @@ def article_document(tenant: str, base_url: str, record_id: str, payload: Any) -
     Raises:
         ValueError: the payload lacks something that a document needs, or has it in another form.
     """
-    read = _read(_ArticlePayload, payload)
+    read = read_payload(_ArticlePayload, payload)
     article = read.article
     visibility, principals = _folder_visibility(read.folder)
     title = decode(article.title)
@@ -234,20 +229,11 @@ def article_document(tenant: str, base_url: str, record_id: str, payload: Any) -
     )
 
 
-def _read(model: type[Model], payload: Any) -> Model:
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(step) for step in problem["loc"]) or "payload"
-        raise ValueError(f"{place}: {problem['msg']}") from None
-
-
 def _header(ticket: _Ticket, names: _Names, title: str) -> str:
     lines = [
         f"Ticket {ticket.id}: {title}",
         f"Requester: {names.requester}" if names.requester else "",
-        f"Created: {_time(ticket.created_at, '%Y-%m-%d')}" if _time(ticket.created_at, "%Y-%m-%d") else "",
+        f"Created: {utc_time(ticket.created_at, '%Y-%m-%d')}" if utc_time(ticket.created_at, "%Y-%m-%d") else "",
     ]
     return "\n".join(line for line in lines if line)
 
@@ -266,7 +252,7 @@ def _value(value: Any) -> str:
 
 def _comment(conversation: _Conversation, text: str, ticket: _Ticket, names: _Names) -> Part:
     author, role = _author(conversation, ticket, names)
-    time = _time(conversation.created_at, "%Y-%m-%d %H:%M UTC")
+    time = utc_time(conversation.created_at, "%Y-%m-%d %H:%M UTC")
     opening = ", ".join(word for word in (f"{author} ({role})" if author else role.capitalize(), time) if word)
     return Part(
         path=f"conversation-{conversation.id}",
@@ -338,11 +324,3 @@ def _status(status: int, names: _Names) -> str:
 
 def _word(words: dict[int, str], code: int | None, kind: str) -> str | None:
     return None if code is None else words.get(code, f"{kind} {code}")
-
-
-def _time(value: str | None, form: str) -> str:
-    """A moment in UTC; empty where it can't be read."""
-    try:
-        return datetime.fromisoformat(value or "").astimezone(UTC).strftime(form)
-    except (ValueError, OverflowError):
-        return ""

@@ -5,7 +5,6 @@ system (its own module).
 """
 
 import json
-import logging
 import threading
 import time
 from collections import deque
@@ -20,27 +19,17 @@ from typing import Any, TypeVar
 
 import httpx
 import orjson
-import stamina
 from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError
 from pydantic import BaseModel, ConfigDict, Field
 from pyrate_limiter import Duration, Limiter, Rate
-from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from sync_assets.errors import SourceError
+from sync_assets.sources.retries import retrying
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WINDOW = 60.0
-_log = logging.getLogger(__name__)
-
-
-def _log_retry(details: RetryDetails) -> None:
-    _log.warning("%s; attempt %d in %.1f s", details.caused_by, details.retry_num + 1, details.wait_for)
-
-
-# By itself stamina would write to stdout where structlog is installed.
-set_on_retry_hooks([_log_retry])
 
 
 class Limits(BaseModel):
@@ -147,12 +136,8 @@ class ApiClient:
         self._budget = _Budget(limits.reserve_share, clock, sleep)
         self._limiter = _limiter(tenant, self.host, limits.requests_per_minute, limits.request_delay)
         self._breaker = _breaker(tenant, self.host, limits)
-        self._retry = stamina.RetryingCaller(
-            attempts=limits.max_attempts,
-            timeout=limits.total_timeout,
-            wait_initial=min(1.0, limits.max_retry_wait),
-            wait_max=limits.max_retry_wait,
-            wait_jitter=1.0,
+        self._retry = retrying(
+            limits.max_attempts, limits.total_timeout, limits.max_retry_wait, min(1.0, limits.max_retry_wait)
         )
 
     @property

@@ -111,11 +111,15 @@ def _compare(
         hashes = (document.content_hash, document.metadata_hash) if document else (None, None)
         change = _change(document, hashes, version, standing)
         report.count(partition, change)
+        cheap_version = record.cheap_version if document else ""
         if change == "unchanged" and standing is not None:
-            version = _standing_version(standing.standing)
+            version, floor = _standing_version(standing.standing), standing.standing.floor
         else:
             floor = next_floor(version, document is None, standing.standing if standing else None)
-            news[identity] = DocumentRow(identity, record.record_id, version, floor, document is None, *hashes)
+        if change != "unchanged" or standing is None or standing.cheap_version != cheap_version:
+            news[identity] = DocumentRow(
+                identity, record.record_id, version, floor, document is None, cheap_version, *hashes
+            )
             known[identity] = KnownDocument(
                 Standing(
                     modified_at=version.modified_at,
@@ -123,6 +127,7 @@ def _compare(
                     floor=floor,
                     deleted=document is None,
                 ),
+                cheap_version,
                 *hashes,
             )
         report.digests[partition].add([identity, *hashes, document is None])

@@ -244,7 +244,7 @@ def records_of(table: pa.Table) -> Iterator[Record]:
     """The records of a raw table."""
     for row in table.to_pylist():
         del row["partition"]
-        yield Record(**{**row, "payload": load_json(row["payload"])})
+        yield Record(**{**row, "cheap_version": row["cheap_version"] or "", "payload": load_json(row["payload"])})
 
 
 def digest_rows(table: pa.Table) -> Iterator[list[Any]]:

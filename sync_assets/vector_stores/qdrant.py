@@ -13,6 +13,7 @@ import numpy as np
 
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
+from sync_assets.vector_stores.ranking import Found, best
 
 if TYPE_CHECKING:
     from sync_assets.settings import Settings
@@ -22,7 +23,6 @@ KEYWORD_FIELDS = (TENANT_FIELD, "document_id", "readers", "facets")
 
 _SCAN_ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
-_MAX_TIES = 1000
 _LISTED = ["document_id", "content_hash", "payload_hash"]
 
 T = TypeVar("T")
@@ -53,15 +53,6 @@ class Where:
 
 
 Condition = FieldIn | IdIn | Where
-
-
-@dataclass(frozen=True)
-class Found:
-    """One point that a query found; `score` is the cosine similarity."""
-
-    score: float
-    chunk_id: str
-    payload: Mapping[str, Any]
 
 
 class QdrantStore(ABC):
@@ -164,20 +155,9 @@ class QdrantStore(ABC):
                 *(FieldIn("facets", (facet,)) for facet in wanted_facets(filters or {})),
             )
         )
-        found = self._nearest_with_ties(collection, where, vector.astype(np.float32).tolist(), limit)
-        best = sorted(found, key=lambda one: (-one.score, one.chunk_id))[:limit]
-        return [Hit.model_validate({**one.payload, "score": one.score, "chunk_id": one.chunk_id}) for one in best]
-
-    def _nearest_with_ties(self, collection: Collection, where: Where, vector: list[float], limit: int) -> list[Found]:
-        """At least `limit` points where so many exist, with those that tie with the last one (up to `_MAX_TIES`)."""
-        asked = limit + 1
-        while True:
-            found = self._nearest(collection, where, vector, asked, exact=False)
-            if len(found) < asked:
-                found = self._nearest(collection, where, vector, asked, exact=True)
-            if len(found) < asked or found[limit - 1].score > found[-1].score or asked > limit + _MAX_TIES:
-                return found
-            asked *= 2
+        numbers = vector.astype(np.float32).tolist()
+        found = best(lambda asked, exact: self._nearest(collection, where, numbers, asked, exact), limit)
+        return [Hit.model_validate({**one.payload, "score": one.score, "chunk_id": one.chunk_id}) for one in found]
 
 
 def payload_of(tenant: str, point: Point) -> dict[str, Any]:

@@ -1,25 +1,18 @@
 """Qdrant's own engine in this process: one folder for each collection, for one process at a time.
 
-What belongs here: opening a shard under its locks, and saying in the engine's words what `qdrant.py` asks.
-
-A process takes turns with the others: it keeps a shard open from one call to the next, because opening costs far more
-than a search, but for no longer than `_TURN_SECONDS`, and closes it when nothing was asked for `_IDLE_SECONDS`. Who
-waits stands in line at a second lock, the turnstile, so that a process that opens the shard again and again can't
-starve the others.
+What belongs here: opening a shard in this process's turn, and saying in the engine's words what `qdrant.py` asks.
 """
 
 import json
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as qdrant
-from fasteners import InterProcessLock
 
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Collection, Point
@@ -28,7 +21,6 @@ from sync_assets.vector_stores.qdrant import (
     TENANT_FIELD,
     Condition,
     FieldIn,
-    Found,
     IdIn,
     QdrantStore,
     Where,
@@ -37,9 +29,9 @@ from sync_assets.vector_stores.qdrant import (
     slices,
     vector_of,
 )
+from sync_assets.vector_stores.ranking import Found
+from sync_assets.vector_stores.turns import Turns
 
-_TURN_SECONDS = 2.0
-_IDLE_SECONDS = 0.2
 _POINTS_AT_ONCE = 1000
 _EXACT_BELOW_KILOBYTES = 200_000
 _CONFIG_FILE = "collection.json"
@@ -59,7 +51,7 @@ class QdrantEdgeStore(QdrantStore):
 
     def ensure_collection(self, collection: Collection) -> None:
         shard = self._shard(collection)
-        with shard.locked(self._lock_timeout), _engine_errors(collection):
+        with shard.turns.locked(self._lock_timeout), _engine_errors(collection):
             shard.create(collection)
             stored = shard.read_config()
         wanted = _config_of(collection)
@@ -77,7 +69,7 @@ class QdrantEdgeStore(QdrantStore):
 
     def close(self) -> None:
         for shard in _shards_below(self._folder):
-            shard.release(self._lock_timeout)
+            shard.turns.release(self._lock_timeout)
 
     def _write(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         with self._open(collection) as shard:
@@ -127,7 +119,7 @@ class QdrantEdgeStore(QdrantStore):
     @contextmanager
     def _open(self, collection: Collection) -> Iterator[qdrant.EdgeShard]:
         shard = self._shard(collection)
-        with shard.locked(self._lock_timeout), _engine_errors(collection):
+        with shard.turns.locked(self._lock_timeout), _engine_errors(collection):
             yield shard.opened(collection)
 
     def _shard(self, collection: Collection) -> "_Shard":
@@ -135,39 +127,12 @@ class QdrantEdgeStore(QdrantStore):
 
 
 class _Shard:
-    """The folder of one collection, with its locks; all stores of this process share it.
-
-    Locks between processes are held by the process, not by a thread, so threads have a lock of their own around them.
-    """
+    """The folder of one collection, with its locks; all stores of this process share it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._threads = threading.Lock()
-        self._lock = InterProcessLock(folder.with_suffix(".lock"))
-        self._turnstile = InterProcessLock(folder.with_suffix(".turn.lock"))
+        self.turns = Turns(folder, self._close, "a Qdrant server (SYNC_ASSETS_QDRANT_URL)")
         self._shard: qdrant.EdgeShard | None = None
-        self._until = 0.0
-        self._idle: threading.Timer | None = None
-
-    @contextmanager
-    def locked(self, timeout: float) -> Iterator[None]:
-        """Keep other threads and processes out; wait `timeout` seconds at most.
-
-        Raises:
-            StoreError: it was not free in time, or the folder can't be written.
-        """
-        deadline = time.monotonic() + timeout
-        if not self._threads.acquire(timeout=timeout):
-            raise self._busy(timeout)
-        try:
-            if self._idle is not None:
-                self._idle.cancel()
-            if not self._lock.acquired:
-                self._take_turn(timeout, deadline)
-            yield
-        finally:
-            self._end_of_call()
-            self._threads.release()
 
     def opened(self, collection: Collection) -> qdrant.EdgeShard:
         """The open shard; call it under `locked`."""
@@ -210,63 +175,10 @@ class _Shard:
     def read_config(self) -> dict[str, Any]:
         return json.loads((self.folder / _CONFIG_FILE).read_text())
 
-    def release(self, timeout: float) -> None:
-        """Close the shard and let other processes in."""
-        if not self._threads.acquire(timeout=timeout):
-            raise self._busy(timeout)
-        try:
-            self._close()
-        finally:
-            self._threads.release()
-
-    def _take_turn(self, timeout: float, deadline: float) -> None:
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            if not self._turnstile.acquire(timeout=max(0.0, deadline - time.monotonic()), delay=0.005, max_delay=0.05):
-                raise self._busy(timeout)
-            try:
-                if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic()), delay=0.005, max_delay=0.05):
-                    raise self._busy(timeout)
-            finally:
-                self._turnstile.release()
-        except OSError as error:
-            raise StoreError(
-                f"{self.folder.parent}: {error.strerror}.", "Qdrant's folder lies in DAGSTER_HOME."
-            ) from error
-        self._until = time.monotonic() + _TURN_SECONDS
-
-    def _end_of_call(self) -> None:
-        if not self._lock.acquired:
-            return
-        if time.monotonic() > self._until:
-            self._close()
-        else:
-            self._idle = threading.Timer(_IDLE_SECONDS, self._close_when_idle)
-            self._idle.daemon = True
-            self._idle.start()
-
-    def _close_when_idle(self) -> None:
-        if self._threads.acquire(blocking=False):
-            try:
-                if self._idle is threading.current_thread():
-                    self._close()
-            finally:
-                self._threads.release()
-
     def _close(self) -> None:
         shard, self._shard = self._shard, None
-        try:
-            if shard is not None:
-                shard.close()
-        finally:
-            if self._lock.acquired:
-                self._lock.release()
-
-    def _busy(self, timeout: float) -> StoreError:
-        return StoreError(
-            f"{self.folder.with_suffix('.lock')}: another process had the collection open for {timeout:g} s.",
-            "Wait for it to end, raise SYNC_ASSETS_LOCK_TIMEOUT, or use a Qdrant server (SYNC_ASSETS_QDRANT_URL).",
-        )
+        if shard is not None:
+            shard.close()
 
 
 _shards: dict[Path, _Shard] = {}

@@ -19,7 +19,6 @@ from sync_assets.vector_stores.qdrant import (
     TENANT_FIELD,
     Condition,
     FieldIn,
-    Found,
     IdIn,
     QdrantStore,
     Where,
@@ -28,6 +27,7 @@ from sync_assets.vector_stores.qdrant import (
     slices,
     vector_of,
 )
+from sync_assets.vector_stores.ranking import Found
 
 _TIMEOUT_SECONDS = 60
 _POINTS_AT_ONCE = 256

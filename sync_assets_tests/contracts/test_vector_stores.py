@@ -1,4 +1,4 @@
-"""What every vector store must do, asked of each through the protocol. A new store is one line in `STORES`."""
+"""What every vector store must do, asked of each through the protocol."""
 
 import multiprocessing
 import socket
@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from qdrant_client import QdrantClient
 
 from sync_assets.documents import Visibility
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.settings import Settings
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore, pgvector, qdrant
+from sync_assets.vector_stores.chroma import ChromaStore
+from sync_assets.vector_stores.chroma_clients import ServerClients
 from sync_assets.vector_stores.pgvector import PgVectorStore
 from sync_assets.vector_stores.qdrant_edge import QdrantEdgeStore
 from sync_assets.vector_stores.qdrant_server import QdrantServerStore, connect
+from sync_assets_tests.stores import STORES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode|Api key):UserWarning"),
@@ -32,14 +34,6 @@ DIMENSION = 8
 INSIDE = Audience(visibility=Visibility.INTERNAL)
 OUTSIDE = Audience(visibility=Visibility.PUBLIC)
 
-Open = Callable[[pytest.FixtureRequest, Path], VectorStore]
-
-STORES: dict[str, Open] = {
-    "qdrant_edge": lambda request, folder: QdrantEdgeStore(folder, lock_timeout=20.0),
-    "qdrant_server": lambda request, folder: QdrantServerStore(QdrantClient(path=str(folder))),
-    "pgvector": lambda request, folder: PgVectorStore(request.getfixturevalue("postgres_url"), lock_timeout=20.0),
-}
-
 UNREACHABLE: dict[str, tuple[Callable[[int], VectorStore], str]] = {
     "qdrant_server": (
         lambda port: QdrantServerStore(connect(f"http://127.0.0.1:{port}", "s3cret", grpc_port=port)),
@@ -48,6 +42,10 @@ UNREACHABLE: dict[str, tuple[Callable[[int], VectorStore], str]] = {
     "pgvector": (
         lambda port: PgVectorStore(f"postgresql://me:s3cret@127.0.0.1:{port}/db"),
         "SYNC_ASSETS_DATABASE_URL",
+    ),
+    "chroma_server": (
+        lambda port: ChromaStore(ServerClients(f"http://me:s3cret@127.0.0.1:{port}")),
+        "SYNC_ASSETS_CHROMA_URL",
     ),
     "pgvector with a wrong URL": (lambda port: PgVectorStore("postgresq://me:s3cret@%zz"), "SYNC_ASSETS_DATABASE_URL"),
 }

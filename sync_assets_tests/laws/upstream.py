@@ -11,7 +11,7 @@ from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
 from sync_assets.documents import Document, Part, Record, Visibility
 from sync_assets.errors import SourceError
-from sync_assets.hashing import text_hash
+from sync_assets.hashing import digest, text_hash
 from sync_assets.ledger.bodies import write_bodies
 from sync_assets.services import Services
 from sync_assets.sources import LiveId
@@ -28,10 +28,15 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Ticket:
-    """What upstream holds of one record."""
+    """What upstream holds of one record.
+
+    Attributes:
+        unread: a field that the listing's cheap version knows and no document shows.
+    """
 
     modified_at: datetime
     texts: tuple[str, ...]
+    unread: int = 0
     status: str = "open"
     private: bool = False
     deleted: bool = False
@@ -41,9 +46,14 @@ class Ticket:
 
 @dataclass
 class Upstream:
-    """One tenant's account. Time moves one minute with every look at the clock."""
+    """One tenant's account. Time moves one minute with every look at the clock.
+
+    Attributes:
+        tells_versions: its listing has a cheap version beside the modification time.
+    """
 
     now: datetime = START
+    tells_versions: bool = False
     tickets: dict[str, Ticket] = field(default_factory=dict)
     broken: bool = False
     lists_nothing: bool = False
@@ -87,7 +97,7 @@ class UpstreamSource:
         if self._upstream.lists_nothing:
             return
         for record_id, ticket in self._upstream.live().items():
-            yield LiveId(record_id=record_id, modified_at=ticket.modified_at)
+            yield LiveId(record_id=record_id, modified_at=ticket.modified_at, cheap_version=self._cheap_version(ticket))
 
     def fetch(self, stream: str, record_ids: Iterable[str]) -> Iterator[Record]:
         self._refuse()
@@ -137,7 +147,20 @@ class UpstreamSource:
                 problem="not an object",
             )
         payload = {"texts": list(ticket.texts), "status": ticket.status, "private": ticket.private}
-        return Record(record_id=record_id, modified_at=ticket.modified_at, observed_at=observed_at, payload=payload)
+        return Record(
+            record_id=record_id,
+            modified_at=ticket.modified_at,
+            cheap_version=self._cheap_version(ticket),
+            observed_at=observed_at,
+            payload=payload,
+        )
+
+    def _cheap_version(self, ticket: Ticket) -> str:
+        return (
+            digest([ticket.texts, ticket.status, ticket.private, ticket.unread])
+            if self._upstream.tells_versions
+            else ""
+        )
 
     def _refuse(self) -> None:
         if self._upstream.broken:

@@ -370,9 +370,10 @@ class TestContent:
         assert len(set(texts)) / len(texts) >= 0.95
 
     def test_every_question_has_its_documents(self, company: DemoCompany) -> None:
-        assert sum(question.language == "en" for question in QUESTIONS) >= 20
-        assert sum(question.language == "nl" for question in QUESTIONS) == 8
-        for question in QUESTIONS:
+        questions = [question for question in QUESTIONS if question.source == "freshdesk"]
+        assert sum(question.language == "en" for question in questions) >= 20
+        assert sum(question.language == "nl" for question in questions) == 8
+        for question in questions:
             known = {key for stream in STREAMS for key, _ in company.records(question.tenant, stream)}
             assert known.issuperset(question.record_ids)
 

@@ -1,0 +1,339 @@
+"""Chroma, in this process or as a server: a database for each tenant, a collection of the same name in each.
+
+What belongs here: how a point lies in Chroma and how the protocol is said in its words. What does not: how a Chroma is
+reached (`chroma_clients.py`).
+
+A catalogue, a database of our own with an empty collection for each that was made, knows collections that no tenant has
+anything in yet, and carries their fingerprints. A point's text is Chroma's document, everything else that a search
+returns is one JSON string in its metadata, and beside it stand only the keys that are asked for.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sync_assets.batches import dump_json, load_json
+from sync_assets.errors import FingerprintMismatch, StoreError
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore
+from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
+from sync_assets.vector_stores.ranking import Found, best
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection as ChromaCollection
+
+    from sync_assets.settings import Settings
+    from sync_assets.vector_stores.chroma_clients import Clients, Databases
+
+_CATALOGUE = "catalogue"
+# Chroma's own rule for names, but for capitals and the dot.
+_READABLE_TENANT = re.compile(r"[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?")
+_VALID_NAME = re.compile(r"[a-z0-9][a-z0-9_]+[a-z0-9]")
+# Chroma takes no empty list. No audience asks for this one.
+_NOBODY = ["nobody"]
+_ROWS = 1000
+_DOCUMENTS_AT_ONCE = 100
+
+
+class ChromaStore:
+    """`VectorStore` in Chroma.
+
+    Args:
+        clients: how Chroma is reached.
+    """
+
+    def __init__(self, clients: "Clients") -> None:
+        self._clients = clients
+
+    def ensure_collection(self, collection: Collection) -> None:
+        with self._clients.opened() as chroma:
+            catalogue = chroma.made(_CATALOGUE)
+            stored = _made(catalogue, collection).metadata
+        wanted = _config(collection)
+        if stored != wanted:
+            raise FingerprintMismatch(
+                f"Chroma collection {collection.name} holds vectors of {_described(stored)}, "
+                f"not of {_described(wanted)}.",
+                "Write to a new collection; one collection has one model.",
+            )
+
+    def upsert(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        if not points:
+            return
+        last = {point.chunk_id: point for point in points}
+        vectors = np.stack([_vector(point) for point in last.values()])
+        with self._clients.opened() as chroma:
+            _check_catalogue(chroma, collection)
+            stored = _made(chroma.made(_database(tenant)), collection)
+            _write(stored, list(last.values()), vectors, chroma.max_batch)
+
+    def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
+        """Chroma embeds a new document by itself unless it gets the vector too: the stored one is written again."""
+        last = {point.chunk_id: point for point in points}
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            if stored is None:
+                return
+            for ids in _slices(list(last), chroma.max_batch):
+                known = stored.get(ids, include=["embeddings"])
+                if known["ids"]:
+                    vectors = np.asarray(known["embeddings"], dtype=np.float32)
+                    _write(stored, [last[chunk_id] for chunk_id in known["ids"]], vectors, chroma.max_batch)
+
+    def delete(self, collection: Collection, tenant: str, chunk_ids: Sequence[str]) -> None:
+        if not chunk_ids:
+            return
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            if stored is not None:
+                for ids in _slices(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
+                    stored.delete(ids)
+
+    def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
+        gone = 0
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            if stored is None:
+                return 0
+            for documents in _slices(list(keep), _DOCUMENTS_AT_ONCE):
+                kept = {(document, chunk_id) for document in documents for chunk_id in keep[document]}
+                where = {"document_id": {"$in": documents}}
+                others = [
+                    chunk_id
+                    for chunk_id, metadata in _pages(stored, where)
+                    if (metadata["document_id"], chunk_id) not in kept
+                ]
+                for ids in _slices(others, chroma.max_batch):
+                    stored.delete(ids)
+                gone += len(others)
+        return gone
+
+    def drop_tenant(self, collection: Collection, tenant: str) -> None:
+        with self._clients.opened() as chroma:
+            if _stored(chroma, collection, tenant) is not None:
+                chroma.made(_database(tenant)).delete_collection(_name(collection))
+
+    def count(self, collection: Collection, tenant: str) -> int:
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            return 0 if stored is None else stored.count()
+
+    def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
+        """Ids are listed first, since pages by offset shift when something is written in between."""
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            chunk_ids = [] if stored is None else [chunk_id for chunk_id, _ in _pages(stored, None, [])]
+        for ids in _slices(chunk_ids, _ROWS):
+            with self._clients.opened() as chroma:
+                stored = _stored(chroma, collection, tenant)
+                rows = [] if stored is None else list(_rows(stored.get(ids, include=["metadatas"])))
+            for chunk_id, metadata in rows:
+                yield StoredChunk(
+                    chunk_id=chunk_id,
+                    document_id=metadata["document_id"],
+                    content_hash=metadata["content_hash"],
+                    payload_hash=metadata["payload_hash"],
+                )
+
+    def search(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        vector: np.ndarray,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        where = _where(audience, filters or {})
+        query = vector.astype(np.float32)
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            if stored is None or limit < 1:
+                return []
+            ask = {True: _nearest_exactly, False: _nearest}
+            found = best(lambda asked, exact: ask[exact](stored, where, query, asked), limit)
+        return [_hit(one) for one in found]
+
+    def finish_load(self, collection: Collection, tenant: str) -> None:
+        """Chroma completes its indexes by itself."""
+
+    def close(self) -> None:
+        self._clients.close()
+
+
+def open_store(settings: "Settings") -> VectorStore:
+    """The Chroma server of `SYNC_ASSETS_CHROMA_URL`, or one embedded in this process."""
+    from sync_assets.vector_stores.chroma_clients import FolderClients, ServerClients
+
+    if settings.chroma_url is None:
+        return ChromaStore(FolderClients(settings.home / "chroma", settings.lock_timeout))
+    return ChromaStore(ServerClients(settings.chroma_url))
+
+
+def _made(database: "ClientAPI", collection: Collection) -> "ChromaCollection":
+    """A collection of this name, made where it is missing."""
+    from chromadb.errors import NotFoundError
+
+    name = _name(collection)
+    try:
+        return database.get_collection(name, embedding_function=None)
+    except NotFoundError:
+        # Not `create`: another process may have made it meanwhile.
+        return database.get_or_create_collection(
+            name,
+            embedding_function=None,
+            metadata=_config(collection),
+            configuration={"hnsw": {"space": "cosine"}},
+        )
+
+
+def _stored(chroma: "Databases", collection: Collection, tenant: str) -> "ChromaCollection | None":
+    """A tenant's part of a collection; None where the tenant has nothing yet.
+
+    Raises:
+        StoreError: there is no such collection.
+    """
+    found = _found(chroma.existing(_database(tenant)), collection)
+    if found is None:
+        _check_catalogue(chroma, collection)
+    return found
+
+
+def _check_catalogue(chroma: "Databases", collection: Collection) -> None:
+    if _found(chroma.existing(_CATALOGUE), collection) is None:
+        raise StoreError(f"Chroma collection {collection.name} does not exist.", "Call ensure_collection first.")
+
+
+def _found(database: "ClientAPI | None", collection: Collection) -> "ChromaCollection | None":
+    from chromadb.errors import NotFoundError
+
+    try:
+        return None if database is None else database.get_collection(_name(collection), embedding_function=None)
+    except NotFoundError:
+        return None
+
+
+def _write(stored: "ChromaCollection", points: list[Point], vectors: np.ndarray, max_batch: int) -> None:
+    for start in range(0, len(points), max_batch):
+        some = points[start : start + max_batch]
+        stored.upsert(
+            ids=[point.chunk_id for point in some],
+            embeddings=vectors[start : start + max_batch],
+            documents=[point.text for point in some],
+            metadatas=[_metadata(point) for point in some],
+        )
+
+
+def _metadata(point: Point) -> dict[str, Any]:
+    """Always the same keys: Chroma keeps those that a later write does not name."""
+    beside = {"chunk_id", "document_id", "content_hash", "payload_hash", "text", "vector"}
+    return {
+        "document_id": point.document_id,
+        "content_hash": point.content_hash,
+        "payload_hash": point.payload_hash,
+        "point": dump_json(point.model_dump(mode="json", exclude=beside)),
+        "facets": facets(point),
+        "readers": readers(point) or _NOBODY,
+    }
+
+
+def _vector(point: Point) -> np.ndarray:
+    if point.vector is None:
+        raise ValueError(f"chunk {point.chunk_id} has no vector")
+    return point.vector.astype(np.float32)
+
+
+def _where(audience: Audience, filters: Mapping[str, Any]) -> dict[str, Any]:
+    seen_by = [{"readers": {"$contains": reader}} for reader in wanted_readers(audience)]
+    asked = [{"facets": {"$contains": facet}} for facet in wanted_facets(filters)]
+    conditions = [seen_by[0] if len(seen_by) == 1 else {"$or": seen_by}, *asked]
+    return conditions[0] if len(conditions) == 1 else {"$and": conditions}
+
+
+def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:
+    answer: Any = stored.query(
+        query_embeddings=[vector], n_results=asked, where=where, include=["metadatas", "documents", "distances"]
+    )
+    columns = (answer[name][0] for name in ("ids", "distances", "metadatas", "documents"))
+    return [
+        Found(1.0 - distance, chunk_id, {**metadata, "text": text})
+        for chunk_id, distance, metadata, text in zip(*columns, strict=True)
+    ]
+
+
+def _nearest_exactly(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:
+    """Chroma's graph may find fewer points than there are under a filter: all of them are compared."""
+    nearest: list[tuple[float, str]] = []
+    offset = 0
+    while True:
+        answer: Any = stored.get(where=where, limit=_ROWS, offset=offset, include=["embeddings"])
+        if not answer["ids"]:
+            break
+        scores = np.asarray(answer["embeddings"], dtype=np.float32) @ vector
+        nearest = sorted([*nearest, *((-float(s), i) for s, i in zip(scores, answer["ids"], strict=True))])[:asked]
+        offset += len(answer["ids"])
+    found: list[Found] = []
+    for some in _slices(nearest, _ROWS):
+        answer = stored.get([chunk_id for _, chunk_id in some], include=["metadatas", "documents"])
+        columns = (answer[name] for name in ("ids", "metadatas", "documents"))
+        rows = {chunk_id: {**metadata, "text": text} for chunk_id, metadata, text in zip(*columns, strict=True)}
+        found += [Found(-score, chunk_id, rows[chunk_id]) for score, chunk_id in some if chunk_id in rows]
+    return found
+
+
+def _hit(found: Found) -> Hit:
+    payload = found.payload
+    return Hit.model_validate(
+        {
+            **load_json(payload["point"]),
+            "score": found.score,
+            "chunk_id": found.chunk_id,
+            "document_id": payload["document_id"],
+            "text": payload["text"],
+        }
+    )
+
+
+def _pages(
+    stored: "ChromaCollection", where: dict[str, Any] | None, include: Sequence[Any] = ("metadatas",)
+) -> Iterator[tuple[str, Any]]:
+    """Ids of the points that meet `where`, with their metadata where they are included."""
+    offset = 0
+    while True:
+        answer: Any = stored.get(where=where, limit=_ROWS, offset=offset, include=list(include))
+        yield from _rows(answer)
+        offset += len(answer["ids"])
+        if len(answer["ids"]) < _ROWS:
+            return
+
+
+def _rows(answer: Any) -> Iterator[tuple[str, Any]]:
+    return zip(answer["ids"], answer["metadatas"] or [None] * len(answer["ids"]), strict=True)
+
+
+def _slices(rows: Sequence[Any], size: int) -> Iterator[Any]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _config(collection: Collection) -> dict[str, Any]:
+    return {"dimension": collection.dimension, "fingerprint": collection.fingerprint}
+
+
+def _described(config: Mapping[str, Any]) -> str:
+    return f"{config['fingerprint']} ({config['dimension']} dimensions)"
+
+
+def _name(collection: Collection) -> str:
+    """The collection's name as Chroma takes it: three characters at least, none but letters and digits at its ends."""
+    return collection.name if _VALID_NAME.fullmatch(collection.name) else f"c.{collection.name}.c"
+
+
+def _database(tenant: str) -> str:
+    """The tenant's database: its name where that is harmless, else a digest of it."""
+    if _READABLE_TENANT.fullmatch(tenant):
+        return f"tenant-{tenant}"
+    return f"digest-{hashlib.blake2b(tenant.encode(), digest_size=16).hexdigest()}"
