@@ -118,14 +118,14 @@ def sync(home: str) -> None:
     os.environ["DAGSTER_HOME"] = home
     import bench_defs  # pyright: ignore[reportMissingImports] written by _write_installation
 
-    import sync_assets
+    from sync_assets import definitions
     from sync_assets.cli import run_sync
     from sync_assets.postgres import stop
     from sync_assets.services import Services
     from sync_assets.settings import load_settings
     from sync_assets.sync import SyncRequest
 
-    sync_assets.defs = bench_defs  # pyright: ignore[reportAttributeAccessIssue] what definitions.py loads from
+    definitions.sync_assets.defs = bench_defs
     services = Services(load_settings())
     try:
         result = run_sync(services, SyncRequest(everything=True, sweep=True), quiet=True)
