@@ -152,7 +152,7 @@ def test_every_column_has_a_description(graph: Any) -> None:
         for key in graph.get_all_asset_keys()
         if (schema := graph.get(key).metadata.get("dagster/column_schema"))
     ]
-    assert len(schemas) == 8, "four stages of two streams have files"
+    assert len(schemas) == 20, "four stages of five streams have files"
     assert [(key, column.name) for key, schema in schemas for column in schema.columns if not column.description] == []
 
 
