@@ -70,7 +70,7 @@ def main() -> None:
                 _write_installation(Path(folder), server, size)
                 started = time.perf_counter()
                 done = subprocess.run(
-                    [sys.executable, __file__, folder],
+                    [sys.executable, "-W", "ignore", __file__, folder],
                     check=True,
                     text=True,
                     stdout=subprocess.PIPE,

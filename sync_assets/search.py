@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+
 from sync_assets.errors import FingerprintMismatch, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.services import Services
@@ -57,11 +59,15 @@ def search(
         )
     wanted = {**(filters or {}), **({"source": source} if source else {})}
     hits: dict[str, list[Hit]] = {}
+    vectors: dict[str, np.ndarray] = {}
     asked: set[str] = set()
     for collection, streams in collections:
         if store in (None, collection.store) and streams - asked:
             asked |= streams
-            found = _search_collection(services, collection, text, tenant, audience, top_k, wanted)
+            if collection.model_fingerprint not in vectors:
+                vectors[collection.model_fingerprint] = _embedded(services, collection, text)
+            vector = vectors[collection.model_fingerprint]
+            found = _search_collection(services, collection, vector, tenant, audience, top_k, wanted)
             hits.setdefault(collection.model_fingerprint, []).extend(found)
     return _merged(hits.values())[:top_k]
 
@@ -76,15 +82,8 @@ def _merged(by_model: Iterable[Sequence[Hit]]) -> list[Hit]:
     return list(best.values())
 
 
-def _search_collection(
-    services: Services,
-    registered: RegisteredCollection,
-    text: str,
-    tenant: str,
-    audience: Audience,
-    top_k: int,
-    filters: Mapping[str, Any],
-) -> list[Hit]:
+def _embedded(services: Services, registered: RegisteredCollection, text: str) -> np.ndarray:
+    """The question's vector, by the model that a collection was made with."""
     embedder = services.embedder(registered.model)
     if embedder.fingerprint.key != registered.model_fingerprint:
         raise FingerprintMismatch(
@@ -98,7 +97,18 @@ def _search_collection(
             f"The question has {len(spans)} tokens; {registered.model} reads {embedder.fingerprint.max_tokens}.",
             "Ask a shorter one.",
         )
-    vector = embedder.embed([text])[0]
+    return embedder.embed([text])[0]
+
+
+def _search_collection(
+    services: Services,
+    registered: RegisteredCollection,
+    vector: np.ndarray,
+    tenant: str,
+    audience: Audience,
+    top_k: int,
+    filters: Mapping[str, Any],
+) -> list[Hit]:
     store = services.store(registered.store)
     limit = top_k * _CHUNKS_PER_DOCUMENT
     while True:

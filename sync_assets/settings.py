@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     qdrant_api_key: SecretStr | None = Field(
         default=None, description="Key of the Qdrant server, where it asks for one"
     )
-    chroma_url: str | None = Field(default=None, description="Chroma server; default an embedded Chroma")
+    chroma_url: SecretStr | None = Field(
+        default=None, description="Chroma server, with `user:password@` where a proxy asks; default an embedded Chroma"
+    )
     model: str = Field(
         default="all-MiniLM-L6-v2",
         description="Embedding model where a stream names none: the wheel's, a folder, or a name on the hub",
@@ -85,9 +87,9 @@ class Settings(BaseSettings):
 
     @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url")
     @classmethod
-    def _http(cls, url: str | None) -> str | None:
+    def _http(cls, url: str | SecretStr | None) -> str | SecretStr | None:
         if url is not None:
-            parts = urlsplit(url)
+            parts = urlsplit(url.get_secret_value() if isinstance(url, SecretStr) else url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
                 raise ValueError("must be http(s)://host:port")
         return url

@@ -19,7 +19,7 @@ READ: list[tuple[str, str, str, Any]] = [
     ("STORAGE_MODE", "hybrid", "storage_mode", "hybrid"),
     ("QDRANT_URL", "http://qdrant:6333", "qdrant_url", "http://qdrant:6333"),
     ("QDRANT_API_KEY", "k", "qdrant_api_key", SecretStr("k")),
-    ("CHROMA_URL", "http://chroma:8000", "chroma_url", "http://chroma:8000"),
+    ("CHROMA_URL", "http://chroma:8000", "chroma_url", SecretStr("http://chroma:8000")),
     ("MODEL", "hash-8", "model", "hash-8"),
     ("LOCK_TIMEOUT", "2.5", "lock_timeout", 2.5),
     ("OVERLAP_MINUTES", "0", "overlap_minutes", 0),

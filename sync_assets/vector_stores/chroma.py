@@ -11,6 +11,7 @@ returns is one JSON string in its metadata, and beside it stand only the keys th
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +23,10 @@ from sync_assets.vector_stores.matching import facets, readers, wanted_facets, w
 from sync_assets.vector_stores.ranking import Found, best
 
 if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
     from chromadb.api.models.Collection import Collection as ChromaCollection
 
     from sync_assets.settings import Settings
-    from sync_assets.vector_stores.chroma_clients import Clients, Databases
+    from sync_assets.vector_stores.chroma_clients import Chroma, Clients
 
 _CATALOGUE = "catalogue"
 # Chroma's own rule for names, but for capitals and the dot.
@@ -36,6 +36,7 @@ _VALID_NAME = re.compile(r"[a-z0-9][a-z0-9_]+[a-z0-9]")
 _NOBODY = ["nobody"]
 _ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
+_CONDITIONS_AT_ONCE = 100
 
 
 class ChromaStore:
@@ -50,43 +51,41 @@ class ChromaStore:
 
     def ensure_collection(self, collection: Collection) -> None:
         with self._clients.opened() as chroma:
-            catalogue = chroma.made(_CATALOGUE)
-            stored = _made(catalogue, collection).metadata
-        wanted = _config(collection)
-        if stored != wanted:
-            raise FingerprintMismatch(
-                f"Chroma collection {collection.name} holds vectors of {_described(stored)}, "
-                f"not of {_described(wanted)}.",
-                "Write to a new collection; one collection has one model.",
-            )
+            _made(chroma, _CATALOGUE, collection)
 
     def upsert(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         if not points:
             return
         last = {point.chunk_id: point for point in points}
         vectors = np.stack([_vector(point) for point in last.values()])
-        with self._clients.opened() as chroma:
+        with self._writing(collection, tenant) as chroma:
             _check_catalogue(chroma, collection)
-            stored = _made(chroma.made(_database(tenant)), collection)
-            _write(stored, list(last.values()), vectors, chroma.max_batch)
+            stored = _made(chroma, _database(tenant), collection)
+            for start in range(0, len(vectors), chroma.max_batch):
+                some = list(last.values())[start : start + chroma.max_batch]
+                stored.upsert(
+                    ids=[point.chunk_id for point in some],
+                    embeddings=vectors[start : start + chroma.max_batch],
+                    documents=[point.text for point in some],
+                    metadatas=[_metadata(point) for point in some],
+                )
 
     def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
-        """Chroma embeds a new document by itself unless it gets the vector too: the stored one is written again."""
         last = {point.chunk_id: point for point in points}
-        with self._clients.opened() as chroma:
+        with self._writing(collection, tenant) as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return
             for ids in _slices(list(last), chroma.max_batch):
-                known = stored.get(ids, include=["embeddings"])
-                if known["ids"]:
-                    vectors = np.asarray(known["embeddings"], dtype=np.float32)
-                    _write(stored, [last[chunk_id] for chunk_id in known["ids"]], vectors, chroma.max_batch)
+                known = stored.get(ids, include=[])["ids"]
+                if known:
+                    some = [last[chunk_id] for chunk_id in known]
+                    chroma.update(stored, known, [point.text for point in some], [_metadata(point) for point in some])
 
     def delete(self, collection: Collection, tenant: str, chunk_ids: Sequence[str]) -> None:
         if not chunk_ids:
             return
-        with self._clients.opened() as chroma:
+        with self._writing(collection, tenant) as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is not None:
                 for ids in _slices(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
@@ -94,7 +93,7 @@ class ChromaStore:
 
     def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
         gone = 0
-        with self._clients.opened() as chroma:
+        with self._writing(collection, tenant) as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return 0
@@ -112,9 +111,9 @@ class ChromaStore:
         return gone
 
     def drop_tenant(self, collection: Collection, tenant: str) -> None:
-        with self._clients.opened() as chroma:
+        with self._writing(collection, tenant) as chroma:
             if _stored(chroma, collection, tenant) is not None:
-                chroma.made(_database(tenant)).delete_collection(_name(collection))
+                chroma.dropped(_database(tenant), _name(collection))
 
     def count(self, collection: Collection, tenant: str) -> int:
         with self._clients.opened() as chroma:
@@ -163,6 +162,9 @@ class ChromaStore:
     def close(self) -> None:
         self._clients.close()
 
+    def _writing(self, collection: Collection, tenant: str) -> "AbstractContextManager[Chroma]":
+        return self._clients.opened(writes=(_database(tenant), _name(collection)))
+
 
 def open_store(settings: "Settings") -> VectorStore:
     """The Chroma server of `SYNC_ASSETS_CHROMA_URL`, or one embedded in this process."""
@@ -170,61 +172,41 @@ def open_store(settings: "Settings") -> VectorStore:
 
     if settings.chroma_url is None:
         return ChromaStore(FolderClients(settings.home / "chroma", settings.lock_timeout))
-    return ChromaStore(ServerClients(settings.chroma_url))
+    return ChromaStore(ServerClients(settings.chroma_url.get_secret_value()))
 
 
-def _made(database: "ClientAPI", collection: Collection) -> "ChromaCollection":
-    """A collection of this name, made where it is missing."""
-    from chromadb.errors import NotFoundError
+def _made(chroma: "Chroma", database: str, collection: Collection) -> "ChromaCollection":
+    """A collection of this name, made where it is missing.
 
-    name = _name(collection)
-    try:
-        return database.get_collection(name, embedding_function=None)
-    except NotFoundError:
-        # Not `create`: another process may have made it meanwhile.
-        return database.get_or_create_collection(
-            name,
-            embedding_function=None,
-            metadata=_config(collection),
-            configuration={"hnsw": {"space": "cosine"}},
+    Raises:
+        FingerprintMismatch: it was made by another model.
+    """
+    wanted = _config(collection)
+    made = chroma.made(database, _name(collection), wanted)
+    if made.metadata != wanted:
+        raise FingerprintMismatch(
+            f"Chroma collection {collection.name} holds vectors of {_described(made.metadata)}, "
+            f"not of {_described(wanted)}.",
+            "Write to a new collection; one collection has one model.",
         )
+    return made
 
 
-def _stored(chroma: "Databases", collection: Collection, tenant: str) -> "ChromaCollection | None":
+def _stored(chroma: "Chroma", collection: Collection, tenant: str) -> "ChromaCollection | None":
     """A tenant's part of a collection; None where the tenant has nothing yet.
 
     Raises:
         StoreError: there is no such collection.
     """
-    found = _found(chroma.existing(_database(tenant)), collection)
+    found = chroma.found(_database(tenant), _name(collection))
     if found is None:
         _check_catalogue(chroma, collection)
     return found
 
 
-def _check_catalogue(chroma: "Databases", collection: Collection) -> None:
-    if _found(chroma.existing(_CATALOGUE), collection) is None:
+def _check_catalogue(chroma: "Chroma", collection: Collection) -> None:
+    if chroma.found(_CATALOGUE, _name(collection)) is None:
         raise StoreError(f"Chroma collection {collection.name} does not exist.", "Call ensure_collection first.")
-
-
-def _found(database: "ClientAPI | None", collection: Collection) -> "ChromaCollection | None":
-    from chromadb.errors import NotFoundError
-
-    try:
-        return None if database is None else database.get_collection(_name(collection), embedding_function=None)
-    except NotFoundError:
-        return None
-
-
-def _write(stored: "ChromaCollection", points: list[Point], vectors: np.ndarray, max_batch: int) -> None:
-    for start in range(0, len(points), max_batch):
-        some = points[start : start + max_batch]
-        stored.upsert(
-            ids=[point.chunk_id for point in some],
-            embeddings=vectors[start : start + max_batch],
-            documents=[point.text for point in some],
-            metadatas=[_metadata(point) for point in some],
-        )
 
 
 def _metadata(point: Point) -> dict[str, Any]:
@@ -249,8 +231,17 @@ def _vector(point: Point) -> np.ndarray:
 def _where(audience: Audience, filters: Mapping[str, Any]) -> dict[str, Any]:
     seen_by = [{"readers": {"$contains": reader}} for reader in wanted_readers(audience)]
     asked = [{"facets": {"$contains": facet}} for facet in wanted_facets(filters)]
-    conditions = [seen_by[0] if len(seen_by) == 1 else {"$or": seen_by}, *asked]
-    return conditions[0] if len(conditions) == 1 else {"$and": conditions}
+    return _joined("$and", [_joined("$or", seen_by), *asked])
+
+
+def _joined(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Conditions as a tree: Chroma takes no single one, and SQLite no expression deeper than 1,000."""
+    if len(conditions) == 1:
+        return conditions[0]
+    if len(conditions) <= _CONDITIONS_AT_ONCE:
+        return {operator: conditions}
+    branches = [_joined(operator, some) for some in _slices(conditions, _CONDITIONS_AT_ONCE)]
+    return _joined(operator, branches)
 
 
 def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:

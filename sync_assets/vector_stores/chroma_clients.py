@@ -1,88 +1,137 @@
 """How Chroma is reached: a folder that this process opens in its turn, or a server.
 
 Several processes must not have one folder open: an index that another process has written meanwhile is not read again,
-and what it does not know can't be found. So they take turns, and each turn opens the folder anew.
+and what it does not know is lost when it is written back. So they take turns, and each turn opens the folder anew.
+
+Chroma writes an index in place, and can't read it again where its process dies meanwhile. So a note beside the folder
+says which collection is being written; who opens the folder and finds a note looks whether that collection is whole.
+
+Chroma's parts are started here without its `Client`, which shares and keeps them behind the back of who closes it, asks
+for a database before any limit to the waiting can be set, and embeds a text that comes without its vector.
 """
 
+import base64
+import json
+import logging
+import subprocess
+import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+from chromadb.api import ServerAPI
+from chromadb.api.fastapi import FastAPI
+from chromadb.api.models.Collection import Collection
+from chromadb.config import Settings, System
+from chromadb.errors import ChromaError, NotFoundError
+from overrides import override
 
 from sync_assets.errors import StoreError
 from sync_assets.vector_stores.turns import Turns
 
-if TYPE_CHECKING:
-    from chromadb.api import ClientAPI
-
 _TIMEOUT_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
+_ROWS = 1000
+# A server takes 40 MB at once: so many vectors of 3,072 dimensions with their texts stay below.
+_MAX_BATCH = 1000
+_REASON_CHARACTERS = 200
+
+_CHECK_SECONDS = 600.0
+_READ_ALL = "import sys; from sync_assets.vector_stores.chroma_clients import read_all; read_all(*sys.argv[1:])"
+
+_log = logging.getLogger(__name__)
 
 
-class Databases:
-    """The databases of one Chroma, each opened when it is first asked for.
+class Chroma:
+    """An open Chroma: its collections by database and name.
 
     Args:
-        connect: a new client of the database with this name, which exists; of Chroma's own default one for None.
+        system: Chroma's parts, not started yet.
+        api: the one of them that is asked.
     """
 
-    def __init__(self, connect: "Callable[[str | None], ClientAPI]") -> None:
-        self._connect = connect
-        self._root: Any = connect(None)
-        self._open: dict[str, Any] = {}
+    def __init__(self, system: System, api: type[ServerAPI]) -> None:
+        self._system = system
+        self._api = system.instance(api)
+        system.start()
 
-    def existing(self, name: str) -> "ClientAPI | None":
-        """A database; None where there is none."""
-        from chromadb.errors import NotFoundError
+    def found(self, database: str, name: str) -> Collection | None:
+        """A collection; None where there is none."""
+        try:
+            model = self._api.get_collection(name, database=database)
+        except NotFoundError:
+            return None
+        return Collection(client=self._api, model=model, embedding_function=None)
 
-        if name not in self._open:
-            try:
-                self._databases.get_database(name)
-            except NotFoundError:
-                return None
-            self._open[name] = self._connect(name)
-        return self._open[name]
+    def made(self, database: str, name: str, metadata: Mapping[str, Any]) -> Collection:
+        """A collection, made with its database where it is missing; one that exists keeps its metadata."""
+        found = self.found(database, name)
+        if found is not None:
+            return found
+        self._make_database(database)
+        # Not only `create`: another process may have made it meanwhile.
+        model = self._api.create_collection(
+            name,
+            metadata=dict(metadata),
+            configuration={"hnsw": {"space": "cosine"}},
+            get_or_create=True,
+            database=database,
+        )
+        return Collection(client=self._api, model=model, embedding_function=None)
 
-    def made(self, name: str) -> "ClientAPI":
-        """A database, made where it is missing."""
-        from chromadb.errors import ChromaError
+    def dropped(self, database: str, name: str) -> None:
+        """Remove a collection that exists."""
+        self._api.delete_collection(name, database=database)
 
-        found = self.existing(name)
-        if found is None:
-            try:
-                self._databases.create_database(name)
-            except ChromaError:
-                # Another process may have made it meanwhile; else the same error comes again.
-                if self.existing(name) is None:
-                    raise
-            self._open[name] = found = self._connect(name)
-        return found
+    def update(self, collection: Collection, ids: list[str], documents: list[str], metadatas: Sequence[Any]) -> None:
+        """Replace documents and metadata of points that exist, and leave their vectors alone."""
+        # Not the collection's own `update`: it wants to embed the documents.
+        self._api._update(
+            collection_id=collection.id,
+            ids=ids,
+            metadatas=list(metadatas),
+            documents=documents,
+            tenant=collection.tenant,
+            database=collection.database,
+        )
 
     @cached_property
     def max_batch(self) -> int:
         """Most points in one write."""
-        return self._root.get_max_batch_size()
+        return min(_MAX_BATCH, self._api.get_max_batch_size())
+
+    def heartbeat(self) -> None:
+        self._api.heartbeat()
 
     def close(self) -> None:
-        for client in (*self._open.values(), self._root):
-            client.close()
+        self._system.stop()
 
-    @property
-    def _databases(self) -> Any:
-        # An `AdminClient` of our own could not be closed, and would keep the folder open.
-        return self._root._admin_client
+    def _make_database(self, name: str) -> None:
+        try:
+            self._api.get_database(name)
+        except NotFoundError:
+            try:
+                self._api.create_database(name)
+            except ChromaError:
+                # Another process may have made it meanwhile; else the same error comes again.
+                self._api.get_database(name)
 
 
 class Clients(ABC):
     """The way to one Chroma."""
 
     @abstractmethod
-    def opened(self) -> "Any":
-        """Context of its `Databases`.
+    def opened(self, writes: tuple[str, str] | None = None) -> AbstractContextManager[Chroma]:
+        """Context of the open Chroma.
+
+        Args:
+            writes: database and name of the collection that is written within the context.
 
         Raises:
             StoreError: it can't be reached or refuses, also within the context.
@@ -96,7 +145,7 @@ class FolderClients(Clients):
     """A Chroma embedded in this process.
 
     Args:
-        folder: where it lies; made when something is first written.
+        folder: where it lies; made when it is first opened.
         lock_timeout: seconds to wait for another process.
     """
 
@@ -105,9 +154,14 @@ class FolderClients(Clients):
         self._lock_timeout = lock_timeout
 
     @contextmanager
-    def opened(self) -> Iterator[Databases]:
+    def opened(self, writes: tuple[str, str] | None = None) -> Iterator[Chroma]:
         with self._folder.turns.locked(self._lock_timeout), _errors("Look at DAGSTER_HOME's disk."):
-            yield self._folder.opened()
+            chroma = self._folder.opened()
+            if writes is None:
+                yield chroma
+                return
+            with self._folder.noted(writes):
+                yield chroma
 
     def close(self) -> None:
         self._folder.turns.release(self._lock_timeout)
@@ -117,43 +171,64 @@ class ServerClients(Clients):
     """A Chroma server.
 
     Args:
-        url: `http(s)://host:port`.
+        url: `http(s)://host:port`, with `user:password@` and a path where a proxy asks for them.
     """
 
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
         self._lock = threading.Lock()
-        self._databases: Databases | None = None
+        self._chroma: Chroma | None = None
 
     @contextmanager
-    def opened(self) -> Iterator[Databases]:
-        with _errors("Look at SYNC_ASSETS_CHROMA_URL, and whether the server runs."):
-            with self._lock:
-                if self._databases is None:
-                    self._databases = Databases(self._connect)
-            yield self._databases
+    def opened(self, writes: tuple[str, str] | None = None) -> Iterator[Chroma]:
+        with _errors("Look at SYNC_ASSETS_CHROMA_URL, and whether a Chroma server (1.5 or later) runs there."):
+            yield self._connected()
 
     def close(self) -> None:
-        if self._databases is not None:
-            self._databases.close()
-            self._databases = None
+        with self._lock:
+            chroma, self._chroma = self._chroma, None
+            if chroma is not None:
+                chroma.close()
 
-    def _connect(self, database: str | None) -> "ClientAPI":
-        import chromadb
-        import httpx
-        from chromadb.config import DEFAULT_DATABASE, Settings
+    def _connected(self) -> Chroma:
+        with self._lock:
+            if self._chroma is None:
+                chroma = Chroma(System(self._settings()), _Server)
+                try:
+                    chroma.heartbeat()
+                except BaseException:
+                    chroma.close()
+                    raise
+                self._chroma = chroma
+            return self._chroma
 
-        is_tls = self._url.scheme == "https"
-        client: Any = chromadb.HttpClient(
-            host=self._url.hostname or "",
-            port=self._url.port or (443 if is_tls else 80),
-            ssl=is_tls,
-            settings=Settings(anonymized_telemetry=False),
-            database=database or DEFAULT_DATABASE,
+    def _settings(self) -> Settings:
+        # The password goes into a header: addresses stand in logs.
+        user, _, address = self._url.netloc.rpartition("@")
+        token = base64.b64encode(unquote(user).encode()).decode()
+        return _settings(
+            chroma_api_impl="chromadb.api.fastapi.FastAPI",
+            chroma_server_host=self._url._replace(netloc=address).geturl(),
+            chroma_server_http_port=0,  # must be set, and is not read where the host is an address
+            chroma_server_headers={"Authorization": f"Basic {token}"} if user else {},
         )
-        # By itself it waits for ever.
-        client._server._session.timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
-        return client
+
+
+class _Server(FastAPI):
+    """Chroma's own client of a server, which by itself waits for ever."""
+
+    @override
+    def heartbeat(self) -> int:
+        """What is asked first: who is there answers soon, whatever is asked later may take its time."""
+        self._session.timeout = _CONNECT_SECONDS
+        answer = super().heartbeat()
+        self._session.timeout = httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS)
+        return answer
+
+    @override
+    def stop(self) -> None:
+        super().stop()
+        self._session.close()
 
 
 class _Folder:
@@ -161,27 +236,68 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._note = path.with_suffix(".writing")
         self.turns = Turns(path, self._close, "a Chroma server (SYNC_ASSETS_CHROMA_URL)")
-        self._databases: Databases | None = None
+        self._chroma: Chroma | None = None
 
-    def opened(self) -> Databases:
-        """The open databases; call it within a turn."""
-        if self._databases is None:
-            self._databases = Databases(self._connect)
-        return self._databases
+    def opened(self) -> Chroma:
+        """The open Chroma; call it within a turn."""
+        if self._chroma is None:
+            if self._note.exists():
+                self._look_after_a_crash()
+            self._chroma = _at(self._path)
+        return self._chroma
 
-    def _connect(self, database: str | None) -> "ClientAPI":
-        import chromadb
-        from chromadb.config import DEFAULT_DATABASE, Settings
+    @contextmanager
+    def noted(self, writes: tuple[str, str]) -> Iterator[None]:
+        """Leave a note where writing does not end well, also when this process ends with it."""
+        self._note.write_text(json.dumps(writes))
+        try:
+            yield
+        except BaseException:
+            self._close()
+            raise
+        self._note.unlink()
 
-        return chromadb.PersistentClient(
-            self._path, Settings(anonymized_telemetry=False), database=database or DEFAULT_DATABASE
-        )
+    def _look_after_a_crash(self) -> None:
+        """Drop the collection that was being written where it can't be read: the ledger sees that points are gone."""
+        database, name = json.loads(self._note.read_text())
+        # In a process of its own: a damaged index may end the one that reads it.
+        arguments = [sys.executable, "-c", _READ_ALL, str(self._path), database, name]
+        check = subprocess.run(arguments, capture_output=True, timeout=_CHECK_SECONDS)  # noqa: S603
+        if check.returncode != 0:
+            _log.warning(
+                "Chroma collection %s in database %s was damaged when its process died, and is dropped: "
+                "syncs and the next sweep write it anew, with the vectors of the cache.",
+                name,
+                database,
+            )
+            chroma = _at(self._path)
+            chroma.dropped(database, name)
+            chroma.close()
+        self._note.unlink()
 
     def _close(self) -> None:
-        databases, self._databases = self._databases, None
-        if databases is not None:
-            databases.close()
+        chroma, self._chroma = self._chroma, None
+        if chroma is not None:
+            chroma.close()
+
+
+def read_all(folder: str, database: str, name: str) -> None:
+    """Read the vectors of a collection, page by page, if it is there."""
+    chroma = _at(Path(folder))
+    collection = chroma.found(database, name)
+    if collection is not None:
+        for offset in range(0, collection.count(), _ROWS):
+            collection.get(limit=_ROWS, offset=offset, include=["embeddings"])
+    chroma.close()
+
+
+def _at(folder: Path) -> Chroma:
+    settings = _settings(
+        chroma_api_impl="chromadb.api.rust.RustBindingsAPI", is_persistent=True, persist_directory=str(folder)
+    )
+    return Chroma(System(settings), ServerAPI)
 
 
 _folders: dict[Path, _Folder] = {}
@@ -195,14 +311,26 @@ def _folder_at(path: Path) -> _Folder:
         return _folders[path]
 
 
+def _settings(**values: Any) -> Settings:
+    """Chroma's settings, of which a `.env` in the working directory decides nothing."""
+    return Settings(_env_file=None, anonymized_telemetry=False, **values)  # pyright: ignore[reportCallIssue]
+
+
 @contextmanager
 def _errors(remedy: str) -> Iterator[None]:
-    import httpx
-    from chromadb.errors import ChromaError
-
+    """Chroma's errors as one line. The chain is cut: requests carry the password."""
     try:
         yield
-    # Chroma says with a ValueError that a server does not answer, or that it takes no such value.
-    except (ChromaError, httpx.HTTPError, ValueError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise StoreError(f"Chroma: {reason}.", remedy) from error
+    # A value that it does not take is a ValueError or a TypeError, an answer that is not Chroma's a KeyError too.
+    except (ChromaError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TypeError, KeyError) as error:
+        raise _error(error, remedy) from None
+    except Exception as error:
+        # Chroma raises nothing narrower where an answer is not its own.
+        if type(error) is not Exception:
+            raise
+        raise _error(error, remedy) from None
+
+
+def _error(error: Exception, remedy: str) -> StoreError:
+    reason = " ".join(str(error).split())[:_REASON_CHARACTERS].rstrip(".")
+    return StoreError(f"Chroma: {type(error).__name__}{': ' if reason else ''}{reason}.", remedy)

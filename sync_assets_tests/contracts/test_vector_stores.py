@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,20 @@ from hypothesis import strategies as st
 from sync_assets.documents import Visibility
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.settings import Settings
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore, pgvector, qdrant
+from sync_assets.vector_stores import (
+    Audience,
+    Collection,
+    Hit,
+    Point,
+    StoredChunk,
+    VectorStore,
+    chroma,
+    chroma_clients,
+    pgvector,
+    qdrant,
+)
 from sync_assets.vector_stores.chroma import ChromaStore
-from sync_assets.vector_stores.chroma_clients import ServerClients
+from sync_assets.vector_stores.chroma_clients import FolderClients, ServerClients
 from sync_assets.vector_stores.pgvector import PgVectorStore
 from sync_assets.vector_stores.qdrant_edge import QdrantEdgeStore
 from sync_assets.vector_stores.qdrant_server import QdrantServerStore, connect
@@ -33,6 +45,11 @@ pytestmark = [
 DIMENSION = 8
 INSIDE = Audience(visibility=Visibility.INTERNAL)
 OUTSIDE = Audience(visibility=Visibility.PUBLIC)
+
+EMBEDDED: dict[str, Callable[[Path, float], VectorStore]] = {
+    "qdrant": lambda folder, lock_timeout: QdrantEdgeStore(folder, lock_timeout),
+    "chroma": lambda folder, lock_timeout: ChromaStore(FolderClients(folder / "chroma", lock_timeout)),
+}
 
 UNREACHABLE: dict[str, tuple[Callable[[int], VectorStore], str]] = {
     "qdrant_server": (
@@ -330,6 +347,12 @@ def test_what_an_audience_sees(store: VectorStore, collection: Collection) -> No
     assert found(store, collection, nobody) == {"1", "2"}
 
 
+def test_an_audience_may_have_thousands_of_principals(store: VectorStore, collection: Collection) -> None:
+    store.upsert(collection, "acme", [make(1, visibility=Visibility.RESTRICTED, principals=["user:2999"]), make(2)])
+    many = frozenset(f"user:{number}" for number in range(3000))
+    assert found(store, collection, Audience(visibility=Visibility.PUBLIC, principals=many)) == {"1"}
+
+
 def test_filters(store: VectorStore, collection: Collection) -> None:
     long = "x" * 5000
     store.upsert(
@@ -595,19 +618,20 @@ def test_the_settings_name_the_database_of_pgvector(tmp_path: Path, postgres_url
     store.close()
 
 
-def _write_from_another_process(folder: Path, collection: Collection, numbers: range) -> None:
-    store = QdrantEdgeStore(folder, lock_timeout=60.0)
+def _write_from_another_process(name: str, folder: Path, collection: Collection, numbers: range) -> None:
+    store = EMBEDDED[name](folder, 60.0)
     store.ensure_collection(collection)
     for number in numbers:
         store.upsert(collection, "acme", [make(number)])
     store.close()
 
 
-def test_embedded_qdrant_serves_two_processes_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(EMBEDDED))
+def test_an_embedded_store_serves_two_processes_at_once(name: str, tmp_path: Path) -> None:
     collection = new_collection()
     spawn = multiprocessing.get_context("spawn")
     writers = [
-        spawn.Process(target=_write_from_another_process, args=(tmp_path, collection, range(start, start + 30)))
+        spawn.Process(target=_write_from_another_process, args=(name, tmp_path, collection, range(start, start + 30)))
         for start in (0, 30)
     ]
     for writer in writers:
@@ -615,65 +639,149 @@ def test_embedded_qdrant_serves_two_processes_at_once(tmp_path: Path) -> None:
     for writer in writers:
         writer.join(120)
         assert writer.exitcode == 0
-    assert set(scanned(QdrantEdgeStore(tmp_path, 20.0), collection)) == {make(number).chunk_id for number in range(60)}
+    assert set(scanned(EMBEDDED[name](tmp_path, 20.0), collection)) == {make(number).chunk_id for number in range(60)}
 
 
-def _hold(folder: Path, collection: Collection, held: Any, enough: Any) -> None:
-    store = QdrantEdgeStore(folder, lock_timeout=20.0)
+def _hold(name: str, folder: Path, collection: Collection, held: Any, enough: Any) -> None:
+    store = EMBEDDED[name](folder, 20.0)
     store.ensure_collection(collection)
-    with store._open(collection):  # no call of the protocol takes so long
+    opened = store._open(collection) if isinstance(store, QdrantEdgeStore) else store._clients.opened()  # type: ignore
+    with opened:  # no call of the protocol takes so long
         held.set()
         enough.wait(60)
 
 
-def test_embedded_qdrant_names_the_lock_that_another_process_holds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(EMBEDDED))
+def test_an_embedded_store_names_the_lock_that_another_process_holds(name: str, tmp_path: Path) -> None:
     collection = new_collection()
     spawn = multiprocessing.get_context("spawn")
     held, enough = spawn.Event(), spawn.Event()
-    holder = spawn.Process(target=_hold, args=(tmp_path, collection, held, enough))
+    holder = spawn.Process(target=_hold, args=(name, tmp_path, collection, held, enough))
     holder.start()
     assert held.wait(60)
-    store = QdrantEdgeStore(tmp_path, lock_timeout=0.3)
+    store = EMBEDDED[name](tmp_path, 0.3)
     start = time.monotonic()
     with pytest.raises(StoreError) as caught:
         store.count(collection, "acme")
     assert time.monotonic() - start < 5
-    assert f"{collection.name}.lock" in caught.value.message
+    assert f"{collection.name if name == 'qdrant' else name}.lock" in caught.value.message
     assert "SYNC_ASSETS_LOCK_TIMEOUT" in caught.value.remedy
+    assert f"SYNC_ASSETS_{name.upper()}_URL" in caught.value.remedy
     enough.set()
     holder.join(60)
     assert store.count(collection, "acme") == 0
 
 
-def _crash(folder: Path, collection: Collection) -> None:
+def _crash(name: str, folder: Path, collection: Collection) -> None:
     import os
 
-    store = QdrantEdgeStore(folder, lock_timeout=20.0)
+    store = EMBEDDED[name](folder, 20.0)
     store.ensure_collection(collection)
     store.upsert(collection, "acme", [make(1)])
     os._exit(1)
 
 
-def test_embedded_qdrant_outlives_a_crash_that_holds_the_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(EMBEDDED))
+def test_an_embedded_store_outlives_a_crash_that_holds_the_lock(name: str, tmp_path: Path) -> None:
     collection = new_collection()
-    process = multiprocessing.get_context("spawn").Process(target=_crash, args=(tmp_path, collection))
+    process = multiprocessing.get_context("spawn").Process(target=_crash, args=(name, tmp_path, collection))
     process.start()
     process.join(60)
     assert process.exitcode == 1
-    assert set(scanned(QdrantEdgeStore(tmp_path, 20.0), collection)) == {make(1).chunk_id}
+    assert set(scanned(EMBEDDED[name](tmp_path, 20.0), collection)) == {make(1).chunk_id}
 
 
-def test_embedded_qdrant_lets_others_in_when_idle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", list(EMBEDDED))
+def test_an_embedded_store_lets_others_in_when_idle(name: str, tmp_path: Path) -> None:
     collection = new_collection()
-    store = QdrantEdgeStore(tmp_path, lock_timeout=20.0)
+    store = EMBEDDED[name](tmp_path, 20.0)
     store.ensure_collection(collection)
     writer = multiprocessing.get_context("spawn").Process(
-        target=_write_from_another_process, args=(tmp_path, collection, range(3))
+        target=_write_from_another_process, args=(name, tmp_path, collection, range(3))
     )
     writer.start()
     writer.join(60)
     assert writer.exitcode == 0
     assert store.count(collection, "acme") == 3
+
+
+def _die_while_writing(folder: Path, collection: Collection, tenant: str) -> None:
+    import os
+
+    store = EMBEDDED["chroma"](folder, 20.0)
+    store.ensure_collection(collection)
+    store.upsert(collection, tenant, [make(number, tenant=tenant) for number in range(1200)])
+    with store._writing(collection, tenant):  # type: ignore  # the moment of death, as no call can choose it
+        os._exit(1)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_embedded_chroma_drops_an_index_that_a_crash_damaged(damaged: bool, tmp_path: Path) -> None:
+    collection = new_collection()
+    store = EMBEDDED["chroma"](tmp_path, 20.0)
+    store.ensure_collection(collection)
+    store.upsert(collection, "globex", [make(1, tenant="globex")])
+    store.close()
+    writer = multiprocessing.get_context("spawn").Process(
+        target=_die_while_writing, args=(tmp_path, collection, "acme")
+    )
+    writer.start()
+    writer.join(60)
+    assert writer.exitcode == 1
+    if damaged:
+        index = max((tmp_path / "chroma").glob("*/data_level0.bin"), key=lambda file: file.stat().st_size)
+        index.with_name("header.bin").write_bytes(b"half")
+    assert store.count(collection, "acme") == (0 if damaged else 1200)
+    assert store.count(collection, "globex") == 1
+    store.upsert(collection, "acme", [make(1)])
+    assert len(store.search(collection, "acme", INSIDE, unit(1.0), 2)) == (1 if damaged else 2)
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Notes what it is asked, and is no Chroma."""
+
+    asked: list[tuple[str, str | None]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Authorization")))
+        self.send_response(502)
+        self.end_headers()
+        self.wfile.write(b"<html>\nbad gateway")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_chroma_server_may_stand_behind_a_path_and_a_password() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = ChromaStore(ServerClients(f"http://me:s%2Fcret@127.0.0.1:{server.server_port}/behind"))
+        with pytest.raises(StoreError, match=r"bad gateway.*SYNC_ASSETS_CHROMA_URL"):
+            store.ensure_collection(new_collection())
+        server.shutdown()
+    assert _Proxy.asked == [("/behind/api/v2/heartbeat", "Basic bWU6cy9jcmV0")]
+
+
+def test_a_chroma_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chroma_clients, "_CONNECT_SECONDS", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        store = ChromaStore(ServerClients(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        with pytest.raises(StoreError, match="SYNC_ASSETS_CHROMA_URL"):
+            store.ensure_collection(new_collection())
+
+
+def test_the_settings_choose_the_engine_of_chroma(tmp_path: Path, chroma_url: str) -> None:
+    collection = new_collection()
+    for changes, place in [({}, tmp_path / "chroma"), ({"chroma_url": chroma_url}, None)]:
+        store = chroma.open_store(Settings.model_validate({"home": tmp_path, **changes}))
+        with pytest.raises(StoreError, match=collection.name):
+            store.count(collection, "acme")
+        store.ensure_collection(collection)
+        assert store.count(collection, "acme") == 0
+        assert place is None or place.is_dir()
+        store.close()
 
 
 def _ensure_and_write(url: str, collection: Collection, number: int, failures: list[BaseException]) -> None:
