@@ -4,14 +4,15 @@ What belongs here: which collections are asked and how their answers are put tog
 chunks is in `vector_stores/`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from sync_assets.errors import FingerprintMismatch, SettingsError
-from sync_assets.ledger import RegisteredCollection
+from sync_assets.ledger import RegisteredCollection, StreamRef
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.vector_stores import Audience, Hit
@@ -60,16 +61,37 @@ def search(
     wanted = {**(filters or {}), **({"source": source} if source else {})}
     hits: dict[str, list[Hit]] = {}
     vectors: dict[str, np.ndarray] = {}
-    asked: set[str] = set()
-    for collection, streams in collections:
-        if store in (None, collection.store) and streams - asked:
-            asked |= streams
-            if collection.model_fingerprint not in vectors:
-                vectors[collection.model_fingerprint] = _embedded(services, collection, text)
-            vector = vectors[collection.model_fingerprint]
-            found = _search_collection(services, collection, vector, tenant, audience, top_k, wanted)
-            hits.setdefault(collection.model_fingerprint, []).extend(found)
+    for collection, scope in _answering([found for found in collections if store in (None, found[0].store)]):
+        if any(wanted.get(name, value) != value for name, value in scope.items()):
+            continue
+        model = collection.model_fingerprint
+        if model not in vectors:
+            vectors[model] = _embedded(services, collection, text)
+        found = _search_collection(services, collection, vectors[model], tenant, audience, top_k, {**wanted, **scope})
+        hits.setdefault(model, []).extend(found)
     return _merged(hits.values())[:top_k]
+
+
+def _answering(
+    collections: Sequence[tuple[RegisteredCollection, Mapping[StreamRef, datetime]]],
+) -> Iterator[tuple[RegisteredCollection, dict[str, str]]]:
+    """Each collection that answers for some stream, with the filters that keep it to those.
+
+    For each stream the first store answers. A stream that was moved to another collection of a store is still in the
+    one before: the one that follows it answers.
+    """
+    chosen: dict[StreamRef, tuple[RegisteredCollection, datetime]] = {}
+    for collection, streams in collections:
+        for stream, observed_at in streams.items():
+            before, until = chosen.get(stream, (collection, observed_at))
+            if before.store == collection.store and (observed_at, collection.id) >= (until, before.id):
+                chosen[stream] = (collection, observed_at)
+    for collection, streams in collections:
+        own = [stream for stream in streams if chosen[stream][0].id == collection.id]
+        if len(own) == len(streams):
+            yield collection, {}
+        else:
+            yield from ((collection, {"source": stream.source, "stream": stream.stream}) for stream in own)
 
 
 def _merged(by_model: Iterable[Sequence[Hit]]) -> list[Hit]:

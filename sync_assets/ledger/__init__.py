@@ -342,21 +342,24 @@ class Ledger:
         """The collection that searches of `name` in `store` read now."""
         return next(iter(self._collections(t.collections.c.store == store, t.collections.c.name == name)), None)
 
-    def collections_of(self, tenant: str, source: str | None = None) -> list[tuple[RegisteredCollection, set[str]]]:
-        """Active collections that hold something of a tenant, by store and name, each with the streams it holds.
+    def collections_of(
+        self, tenant: str, source: str | None = None
+    ) -> list[tuple[RegisteredCollection, dict[StreamRef, datetime]]]:
+        """Active collections that hold something of a tenant, by store and name.
 
-        Streams are written `source/stream`.
+        Each comes with the streams that it holds, and when the latest of their documents was observed.
         """
         applied = t.collection_documents
         held = sa.select(
-            applied.c.collection_id, sa.func.concat(applied.c.source, "/", applied.c.stream).label("stream")
+            applied.c.collection_id, applied.c.source, applied.c.stream, sa.func.max(applied.c.observed_at)
         ).where(applied.c.tenant == tenant)
         if source is not None:
             held = held.where(applied.c.source == source)
-        streams: dict[int, set[str]] = {}
+        streams: dict[int, dict[StreamRef, datetime]] = {}
         with self.transaction() as connection:
-            for collection_id, stream in connection.execute(held.distinct()):
-                streams.setdefault(collection_id, set()).add(stream)
+            rows = connection.execute(held.group_by(applied.c.collection_id, applied.c.source, applied.c.stream))
+            for collection_id, of_source, stream, observed_at in rows:
+                streams.setdefault(collection_id, {})[StreamRef(tenant, of_source, stream)] = observed_at
         return [(found, streams[found.id]) for found in self._collections() if found.id in streams]
 
     def _collections(self, *conditions: sa.ColumnElement[bool]) -> list[RegisteredCollection]:

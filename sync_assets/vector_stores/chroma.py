@@ -37,6 +37,8 @@ _NOBODY = ["nobody"]
 _ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
 _CONDITIONS_AT_ONCE = 100
+# SQLite takes 32,766 variables in a statement; who asks for more gets the exact answer.
+_MOST_RESULTS = 10_000
 
 
 class ChromaStore:
@@ -112,7 +114,10 @@ class ChromaStore:
 
     def drop_tenant(self, collection: Collection, tenant: str) -> None:
         with self._writing(collection, tenant) as chroma:
-            if _stored(chroma, collection, tenant) is not None:
+            stored = _stored(chroma, collection, tenant)
+            if stored is not None:
+                while ids := stored.get(limit=chroma.max_batch, include=[])["ids"]:
+                    stored.delete(ids)
                 chroma.dropped(_database(tenant), _name(collection))
 
     def count(self, collection: Collection, tenant: str) -> int:
@@ -246,7 +251,10 @@ def _joined(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:
     answer: Any = stored.query(
-        query_embeddings=[vector], n_results=asked, where=where, include=["metadatas", "documents", "distances"]
+        query_embeddings=[vector],
+        n_results=min(asked, _MOST_RESULTS),
+        where=where,
+        include=["metadatas", "documents", "distances"],
     )
     columns = (answer[name][0] for name in ("ids", "distances", "metadatas", "documents"))
     return [

@@ -4,7 +4,8 @@ Several processes must not have one folder open: an index that another process h
 and what it does not know is lost when it is written back. So they take turns, and each turn opens the folder anew.
 
 Chroma writes an index in place, and can't read it again where its process dies meanwhile. So a note beside the folder
-says which collection is being written; who opens the folder and finds a note looks whether that collection is whole.
+says which collection is being written; who opens the folder and finds a note looks whether that collection is whole. It
+is not where the file that Chroma writes first is newer than the one it writes last, or where its vectors can't be read.
 
 Chroma's parts are started here without its `Client`, which shares and keeps them behind the back of who closes it, asks
 for a database before any limit to the waiting can be set, and embeds a text that comes without its vector.
@@ -13,6 +14,9 @@ for a database before any limit to the waiting can be set, and embeds a text tha
 import base64
 import json
 import logging
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -29,10 +33,10 @@ from chromadb.api import ServerAPI
 from chromadb.api.fastapi import FastAPI
 from chromadb.api.models.Collection import Collection
 from chromadb.config import Settings, System
-from chromadb.errors import ChromaError, NotFoundError
+from chromadb.errors import ChromaError, InvalidArgumentError, NotFoundError
 from overrides import override
 
-from sync_assets.errors import StoreError
+from sync_assets.errors import StoreError, SyncAssetsError
 from sync_assets.vector_stores.turns import Turns
 
 _TIMEOUT_SECONDS = 60.0
@@ -44,6 +48,14 @@ _REASON_CHARACTERS = 200
 
 _CHECK_SECONDS = 600.0
 _READ_ALL = "import sys; from sync_assets.vector_stores.chroma_clients import read_all; read_all(*sys.argv[1:])"
+_DAMAGED = 3
+_DAMAGES = {_DAMAGED, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}
+# What says nothing of an index.
+_NO_DAMAGE = ("disk is full", "readonly", "locked")
+# Of the files of an index.
+_WRITTEN_FIRST, _WRITTEN_LAST = "header.bin", "index_metadata.pickle"
+# Raised before anything is written.
+_REFUSALS = (ValueError, TypeError, InvalidArgumentError, SyncAssetsError)
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +98,7 @@ class Chroma:
         return Collection(client=self._api, model=model, embedding_function=None)
 
     def dropped(self, database: str, name: str) -> None:
-        """Remove a collection that exists."""
+        """Remove a collection that exists. Chroma keeps the metadata of points that are still in it."""
         self._api.delete_collection(name, database=database)
 
     def update(self, collection: Collection, ids: list[str], documents: list[str], metadatas: Sequence[Any]) -> None:
@@ -251,31 +263,53 @@ class _Folder:
     @contextmanager
     def noted(self, writes: tuple[str, str]) -> Iterator[None]:
         """Leave a note where writing does not end well, also when this process ends with it."""
-        self._note.write_text(json.dumps(writes))
+        unfinished = self._note.with_suffix(".note")
+        unfinished.write_text(json.dumps(writes))
+        os.replace(unfinished, self._note)
         try:
             yield
+        except _REFUSALS:
+            self._note.unlink()
+            raise
         except BaseException:
             self._close()
             raise
         self._note.unlink()
 
     def _look_after_a_crash(self) -> None:
-        """Drop the collection that was being written where it can't be read: the ledger sees that points are gone."""
+        """Drop the collection that was being written where it is damaged: the ledger sees that points are gone.
+
+        Raises:
+            StoreError: it could not be told whether it is.
+        """
         database, name = json.loads(self._note.read_text())
-        # In a process of its own: a damaged index may end the one that reads it.
-        arguments = [sys.executable, "-c", _READ_ALL, str(self._path), database, name]
-        check = subprocess.run(arguments, capture_output=True, timeout=_CHECK_SECONDS)  # noqa: S603
-        if check.returncode != 0:
+        half_written = [path.parent for path in self._path.glob(f"*/{_WRITTEN_FIRST}") if _is_half_written(path)]
+        if half_written or self._cannot_be_read(database, name):
+            chroma = _at(self._path)
+            if chroma.found(database, name) is not None:
+                chroma.dropped(database, name)
+            chroma.close()
+            for folder in half_written:
+                shutil.rmtree(folder)
             _log.warning(
-                "Chroma collection %s in database %s was damaged when its process died, and is dropped: "
+                "Chroma collection %s in database %s was damaged when its process died, and was dropped: "
                 "syncs and the next sweep write it anew, with the vectors of the cache.",
                 name,
                 database,
             )
-            chroma = _at(self._path)
-            chroma.dropped(database, name)
-            chroma.close()
         self._note.unlink()
+
+    def _cannot_be_read(self, database: str, name: str) -> bool:
+        """Whether reading the collection fails, in a process of its own: a damaged index may end the one that reads."""
+        arguments = [sys.executable, "-P", "-c", _READ_ALL, str(self._path), database, name]
+        try:
+            check = subprocess.run(arguments, capture_output=True, text=True, timeout=_CHECK_SECONDS)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            raise OSError(f"{name} in {database} could not be read within {_CHECK_SECONDS:g} s after a crash") from None
+        if check.returncode not in {0, *_DAMAGES}:
+            said = check.stderr.strip().splitlines()[-1:] or [f"exit code {check.returncode}"]
+            raise OSError(f"{name} in {database} could not be looked at after a crash: {said[0]}")
+        return check.returncode in _DAMAGES
 
     def _close(self) -> None:
         chroma, self._chroma = self._chroma, None
@@ -284,13 +318,25 @@ class _Folder:
 
 
 def read_all(folder: str, database: str, name: str) -> None:
-    """Read the vectors of a collection, page by page, if it is there."""
+    """Read the vectors of a collection, page by page, if it is there; ends the process where it is damaged."""
     chroma = _at(Path(folder))
-    collection = chroma.found(database, name)
-    if collection is not None:
-        for offset in range(0, collection.count(), _ROWS):
-            collection.get(limit=_ROWS, offset=offset, include=["embeddings"])
-    chroma.close()
+    try:
+        collection = chroma.found(database, name)
+        if collection is not None:
+            for offset in range(0, collection.count(), _ROWS):
+                collection.get(limit=_ROWS, offset=offset, include=["embeddings"])
+    except ChromaError as error:
+        if any(words in str(error) for words in _NO_DAMAGE):
+            raise
+        sys.exit(_DAMAGED)
+    finally:
+        chroma.close()
+
+
+def _is_half_written(first: Path) -> bool:
+    """Whether an index was written before, and again, but not to its end."""
+    last = first.with_name(_WRITTEN_LAST)
+    return last.exists() and last.stat().st_mtime_ns < first.stat().st_mtime_ns
 
 
 def _at(folder: Path) -> Chroma:

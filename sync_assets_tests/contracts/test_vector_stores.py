@@ -1,11 +1,15 @@
 """What every vector store must do, asked of each through the protocol."""
 
 import multiprocessing
+import os
 import socket
+import sqlite3
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -673,8 +677,6 @@ def test_an_embedded_store_names_the_lock_that_another_process_holds(name: str, 
 
 
 def _crash(name: str, folder: Path, collection: Collection) -> None:
-    import os
-
     store = EMBEDDED[name](folder, 20.0)
     store.ensure_collection(collection)
     store.upsert(collection, "acme", [make(1)])
@@ -706,8 +708,6 @@ def test_an_embedded_store_lets_others_in_when_idle(name: str, tmp_path: Path) -
 
 
 def _die_while_writing(folder: Path, collection: Collection, tenant: str) -> None:
-    import os
-
     store = EMBEDDED["chroma"](folder, 20.0)
     store.ensure_collection(collection)
     store.upsert(collection, tenant, [make(number, tenant=tenant) for number in range(1200)])
@@ -715,8 +715,9 @@ def _die_while_writing(folder: Path, collection: Collection, tenant: str) -> Non
         os._exit(1)
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-def test_embedded_chroma_drops_an_index_that_a_crash_damaged(damaged: bool, tmp_path: Path) -> None:
+@pytest.fixture
+def crashed(tmp_path: Path) -> tuple[VectorStore, Collection]:
+    """An embedded Chroma with points of two tenants, whose process died while it wrote those of acme."""
     collection = new_collection()
     store = EMBEDDED["chroma"](tmp_path, 20.0)
     store.ensure_collection(collection)
@@ -728,13 +729,72 @@ def test_embedded_chroma_drops_an_index_that_a_crash_damaged(damaged: bool, tmp_
     writer.start()
     writer.join(60)
     assert writer.exitcode == 1
-    if damaged:
+    assert (tmp_path / "chroma.writing").exists()
+    return store, collection
+
+
+def _unreadable(header: Path) -> None:
+    header.write_bytes(b"half")
+    os.utime(header, (1, 1))
+
+
+def _newer_than_the_rest(header: Path) -> None:
+    later = time.time() + 60
+    os.utime(header, (later, later))
+
+
+@pytest.mark.parametrize("damage", [None, _unreadable, _newer_than_the_rest])
+def test_embedded_chroma_drops_an_index_that_a_crash_damaged(
+    damage: Callable[[Path], None] | None, crashed: tuple[VectorStore, Collection], tmp_path: Path
+) -> None:
+    store, collection = crashed
+    if damage:
         index = max((tmp_path / "chroma").glob("*/data_level0.bin"), key=lambda file: file.stat().st_size)
-        index.with_name("header.bin").write_bytes(b"half")
+        damage(index.with_name("header.bin"))
+    damaged = damage is not None
     assert store.count(collection, "acme") == (0 if damaged else 1200)
     assert store.count(collection, "globex") == 1
     store.upsert(collection, "acme", [make(1)])
     assert len(store.search(collection, "acme", INSIDE, unit(1.0), 2)) == (1 if damaged else 2)
+
+
+@pytest.mark.parametrize("program", ["exit 1", "exec sleep 60"])
+def test_a_look_at_embedded_chroma_that_fails_drops_nothing(
+    program: str, crashed: tuple[VectorStore, Collection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, collection = crashed
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(python))
+        patch.setattr(chroma_clients, "_CHECK_SECONDS", 0.3)
+        with pytest.raises(StoreError, match=collection.name):
+            store.count(collection, "acme")
+    assert store.count(collection, "acme") == 1200
+
+
+def test_a_refused_point_leaves_embedded_chroma_open_and_no_note(tmp_path: Path) -> None:
+    collection = new_collection()
+    store = EMBEDDED["chroma"](tmp_path, 20.0)
+    store.ensure_collection(collection)
+    with pytest.raises(StoreError):
+        store.upsert(collection, "acme", [make(1, text="\ud800")])
+    assert not (tmp_path / "chroma.writing").exists()
+    store.upsert(collection, "acme", [make(2)])
+    assert store.count(collection, "acme") == 1
+
+
+def test_a_dropped_tenant_leaves_nothing_in_embedded_chroma(tmp_path: Path) -> None:
+    collection = new_collection()
+    store = EMBEDDED["chroma"](tmp_path, 20.0)
+    store.ensure_collection(collection)
+    store.upsert(collection, "acme", [make(number, metadata={"status": "open"}) for number in range(1100)])
+    store.drop_tenant(collection, "acme")
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "chroma" / "chroma.sqlite3")) as database:
+        for table in ("embeddings", "embedding_metadata", "embedding_metadata_array"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
 class _Proxy(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,8 +13,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sync_assets.documents import Visibility
 from sync_assets.errors import StoreError
 from sync_assets.ledger import tables as t
+from sync_assets.search import search
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Stream
@@ -22,8 +25,11 @@ from sync_assets.stages.documents import make_documents
 from sync_assets.stages.embeddings import make_embeddings
 from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets.stages.store import apply_to_store
+from sync_assets.vector_stores import Audience
 from sync_assets_tests.laws.upstream import DAY, START, Chain, Crash, Fuse, Ticket, Upstream, edited, install, window
 from sync_assets_tests.stores import STORES
+
+pytestmark = pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode):UserWarning")
 
 WINDOWS = 3
 _numbers = itertools.count()
@@ -267,6 +273,12 @@ def test_a_change_of_status_or_visibility_updates_payloads_and_embeds_nothing(
     reports = world.chain.sync(world.windows)
     assert reports["embeddings"].total("embedded") == 0
     assert (reports[world.store].total("written"), reports[world.store].total("payloads")) == (0, 2)
+    inside, outside = (
+        search(world.chain.services, "one two", tenant=world.tenant, audience=Audience(visibility=visibility))
+        for visibility in (Visibility.INTERNAL, Visibility.PUBLIC)
+    )
+    assert [hit.metadata["status"] for hit in inside] == ["closed"]
+    assert outside == [], "nothing of it is public any more"
 
 
 def test_an_edit_embeds_and_writes_exactly_the_chunks_it_touches(new_world: NewWorld) -> None:
@@ -431,6 +443,23 @@ def test_a_store_that_lost_its_chunks_is_filled_again_from_the_cache(new_world: 
     second = world.chain.sync(world.windows[-1:], sweep=True)
     world.assert_converged()
     assert [report["embeddings"].total("embedded") for report in (first, second)] == [0, 0]
+
+
+def test_a_stream_that_moved_to_another_collection_is_searched_where_it_is_followed(new_world: NewWorld) -> None:
+    world = new_world()
+    for record_id in ("1", "2"):
+        world.upstream.tickets[record_id] = Ticket(world.upstream.tick(), (f"printer {record_id}",))
+    world.chain.sync(world.windows)
+    world.chain.stream = replace(world.chain.stream, collection="moved", model="hash-16")
+    world.chain.sync(world.windows, sweep=True)
+    world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("scanner 1",))
+    ticket = world.upstream.tickets["2"]
+    world.upstream.tickets["2"] = edited(ticket, deleted=True, modified_at=world.upstream.tick())
+    world.chain.sync(world.windows)
+    found = search(
+        world.chain.services, "printer", tenant=world.tenant, audience=Audience(visibility=Visibility.INTERNAL)
+    )
+    assert [hit.text for hit in found] == ["scanner 1"]
 
 
 def test_a_rewound_record_reaches_a_store_that_was_down(new_world: NewWorld) -> None:
