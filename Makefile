@@ -5,7 +5,7 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 
 .PHONY: demo dev test test-slow lint bench clean
 
-demo: $(VENV)/.installed  ## Sync the demo company into both stores, and search it
+demo: $(VENV)/.installed  ## Sync the demo company into all stores, and search it
 	$(BIN)/sync-assets demo
 
 dev: $(VENV)/.installed  ## Open the Dagster UI on http://localhost:3000

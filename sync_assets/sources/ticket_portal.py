@@ -234,6 +234,9 @@ def _record(
     head_query, *child_queries = queries
     try:
         head = head_query.read(head_row)
+        if head.is_deleted or _is_gone(stream, head):
+            modified_at = max(head.times, default=EPOCH)
+            return Record(record_id=record_id, event="deleted", modified_at=modified_at, observed_at=observed_at)
         children = [_items(query, rows) for query, rows in zip(child_queries, groups, strict=True)]
     except ValueError as error:
         stored = {spec.head.part: head_query.as_stored(head_row)}
@@ -241,8 +244,6 @@ def _record(
             record_id=record_id, event="malformed", observed_at=observed_at, payload=stored, problem=str(error)
         )
     modified_at = max((time for items in ([head], *children) for item in items for time in item.times), default=EPOCH)
-    if head.is_deleted or _is_gone(stream, head):
-        return Record(record_id=record_id, event="deleted", modified_at=modified_at, observed_at=observed_at)
     payload = {spec.head.part: head.values, **head.parts}
     for rows, items in zip(spec.children, children, strict=True):
         payload[rows.part] = [{**item.values, **item.parts} for item in items]
@@ -258,7 +259,9 @@ def _record(
 def _items(query: Query, rows: Iterable[sa.Row[Any]]) -> list[Item]:
     """The child rows of one record, in their order, without those that are marked as deleted."""
     items = [item for row in rows if query.has_item(row) and not (item := query.read(row)).is_deleted]
-    return sorted(items, key=lambda item: [(item.values[name] is None, item.values[name]) for name in query.rows.order])
+    # The key comes last: rows that are alike in the rest come in one order, in listings and records alike.
+    order = (*query.rows.order, query.rows.columns[0])
+    return sorted(items, key=lambda item: [(item.values[name] is None, item.values[name]) for name in order])
 
 
 def _is_gone(stream: str, head: Item) -> bool:

@@ -34,8 +34,9 @@ _LONGEST_RETRY_WAIT = 10.0
 # One summer and one winter noon: a server that runs on UTC shows both as they are.
 _NOONS = {1768478400: "2026-01-15 12:00:00", 1784116800: "2026-07-15 12:00:00"}
 # Too many connections, server shutting down, no connection, connection lost: another attempt may do.
-_TRANSIENT = {1040, 1053, 1203, 2002, 2003, 2006, 2013}
+_TRANSIENT = {1040, 1053, 1203, 1226, 2002, 2003, 2006, 2013}
 _REFUSED = {1044, 1045, 1130, 1698}
+_TOO_MANY = {1203, 1226}
 _USER = re.compile(r"(?:user )?'[^']*'@'[^']*'")
 
 
@@ -49,6 +50,8 @@ def check_url(url: str) -> None:
         target = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise ValueError(f"not a URL; allowed is {ALLOWED_URLS}") from None
+    if target.drivername != "sqlite" and url.count("@") > 1:
+        raise ValueError("'@' in a user name or password is written %40, '/' %2F, ':' %3A and '%' %25")
     if target.drivername not in (*_SERVERS, "sqlite"):
         raise ValueError(f"{target.drivername}:// is not supported; allowed is {ALLOWED_URLS}")
     if not target.database or target.database == ":memory:":
@@ -56,6 +59,10 @@ def check_url(url: str) -> None:
     allowed = set[str]() if target.drivername == "sqlite" else _URL_OPTIONS
     if unknown := target.query.keys() - allowed:
         raise ValueError(f"option {min(unknown)!r} is not allowed; allowed are {', '.join(sorted(allowed)) or 'none'}")
+
+
+class IdError(Exception):
+    """A table's ids are not what records can be merged by."""
 
 
 class _Unreachable(Exception):
@@ -98,19 +105,24 @@ class Database:
         Raises:
             SourceError: no connection, or an error of the database within the block.
         """
-        with ExitStack() as stack:
-            try:
+        try:
+            with ExitStack() as stack:
                 connections = [stack.enter_context(self._connect()) for _ in range(count)]
                 if not self._is_sqlite:
                     for connection in connections:
                         stack.callback(_abandon_unread, connection, connection.connection.driver_connection)
                         connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
                 yield connections
-            except DBAPIError as error:
-                raise SourceError(
-                    f"{self._tenant}: {self.place} failed: {_reason(error)}.",
-                    f"Try again later; if it stays so, check {self._setting}.",
-                ) from None
+        except DBAPIError as error:
+            raise SourceError(
+                f"{self._tenant}: {self.place} failed: {_reason(error)}.",
+                f"Try again later; if it stays so, check {self._setting}.",
+            ) from None
+        except IdError as error:
+            raise SourceError(
+                f"{self._tenant}: {self.place}: {error}.",
+                f"Map it in {self._setting}.tables to a column of whole numbers, if need be in a view.",
+            ) from None
 
     def tables(self, mapped: Mapping[str, TableNames], zone: tzinfo | None) -> Tables:
         """The tables, after a look that they and their columns exist.
@@ -161,12 +173,19 @@ class Database:
             return self._engine.connect()
         except DBAPIError as error:
             code, reason = _code(error), _reason(error)
+            if code in _TOO_MANY:
+                reason = "this user has too many connections open; five are needed at once"
             if code in _TRANSIENT:
                 raise _Unreachable(reason) from None
             if code in _REFUSED:
                 reason = "it refuses this user, password or machine"
             raise SourceError(
                 f"{self._tenant}: {self.place} can't be opened: {reason}.", f"Check {self._setting}.database_url."
+            ) from None
+        except OSError as error:
+            raise SourceError(
+                f"{self._tenant}: {self.place}: a certificate can't be used: {error.strerror or type(error).__name__}.",
+                f"Check ssl_ca, ssl_capath, ssl_cert and ssl_key in {self._setting}.database_url.",
             ) from None
 
     def _columns(self, connection: sa.Connection, tables: dict[str, str]) -> dict[str, dict[str, str]]:
@@ -230,12 +249,12 @@ def keyed_rows(connection: sa.Connection, query: Query) -> Iterator[tuple[int, s
     streaming = connection.execution_options(stream_results=True, max_row_buffer=_ROW_BUFFER)
     last = None
     for row in streaming.execute(query.statement):
-        key = int(row[0])
+        try:
+            key = int(row[0])
+        except ValueError:
+            raise IdError(f"an id of {query.rows.table} is no whole number") from None
         if last is not None and key > last:
-            raise SourceError(
-                f"The rows of {query.rows.table} do not come in the order of their numbers.",
-                "The column of its ids must hold numbers, not text.",
-            )
+            raise IdError(f"the ids of {query.rows.table} are text, which is in another order than numbers")
         last = key
         yield key, row
 
@@ -251,7 +270,8 @@ def _engine(url: sa.URL, connect_timeout: int, read_timeout: int) -> sa.Engine:
         connect_args={
             "connect_timeout": connect_timeout,
             "read_timeout": read_timeout,
-            "init_command": f"SET time_zone = '+00:00', net_write_timeout = {_READER_SECONDS}",
+            "init_command": f"SET time_zone = '+00:00', net_write_timeout = {_READER_SECONDS}, "
+            f"wait_timeout = {_READER_SECONDS}",
             "use_unicode": False,
             "conv": conversions,
         },

@@ -303,7 +303,7 @@ def _fields(fields: Sequence[_Field]) -> Part:
         value = _value(field)
         if value:
             name = _line(field.field_name) or f"field {field.field_id}"
-            values[name] = value
+            values[f"{name} {field.field_id}" if name in values else name] = value
             lines.append(f"{_line(field.field_label) or name}: {value if isinstance(value, str) else ', '.join(value)}")
     return _public("fields", "\n".join(lines), public_metadata({"fields": values}))
 

@@ -10,6 +10,7 @@ value is read from its text form, as it comes over the wire, so that what a driv
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
@@ -145,10 +146,9 @@ SCHEMA: Mapping[str, Mapping[str, Kind]] = {
     },
 }
 
-# Without them a row has no identity, no parent, or no way to tell whether it may be shown.
-_NEEDED = {
-    table: {next(iter(columns)), *({"ticket_id", "is_published"} & columns.keys())} for table, columns in SCHEMA.items()
-}
+# Without them a row has no identity, no parent, nothing it points to, or no way to tell whether it may be shown.
+_NEEDED_EVERYWHERE = {"ticket_id", "field_id", "ci_id", "is_published"}
+_NEEDED = {table: {next(iter(columns)), *(_NEEDED_EVERYWHERE & columns.keys())} for table, columns in SCHEMA.items()}
 
 
 class TableNames(BaseModel):
@@ -486,7 +486,7 @@ class Tables:
             column = table[time]
             earliest, end = self._bounds(self._zone_of(rows.table, time), since, until)
             key = table[stream.head.columns[0]]
-            found.append(sa.select(key.label("id")).where(column >= earliest, column < end))
+            found.append(sa.select(key.label("id")).where(column >= earliest, column < end, key.is_not(None)))
         nothing = sa.select(sa.null().label("id")).where(sa.false())
         return (sa.union(*found) if found else nothing).subquery("chosen")
 
@@ -644,9 +644,12 @@ def _text(value: Any) -> str | None:
 
 def _number(text: str) -> int:
     try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"is no whole number: {text[:40]!r}") from None
+        number = Decimal(text)
+    except InvalidOperation:
+        number = None
+    if number is None or not number.is_finite() or number != int(number):
+        raise ValueError(f"is no whole number: {text[:40]!r}")
+    return int(number)
 
 
 def _date(text: str) -> str | None:

@@ -209,7 +209,7 @@ class _TenantExtraction:
                 if self._left is not None:
                     if not self._left:
                         break
-                    self._left -= 1
+                    self._left -= record.event != "deleted"
                 self._seen.add(record.record_id)
                 by_window.setdefault(self._windows[-1] if late else self._window_of(record), []).append(record)
             for window, group in by_window.items():

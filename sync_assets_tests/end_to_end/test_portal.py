@@ -23,8 +23,7 @@ from sync_assets_tests.sources.portal_world import World, mariadb_world
 TENANT = "polder"
 SOURCE = "ticket_portal"
 STREAMS = ("tickets", "knowledge_base", "configuration_items")
-NOW = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-YESTERDAY = NOW - timedelta(days=1)
+YESTERDAY = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - timedelta(days=1)
 
 
 class Portal(Installation):
@@ -101,7 +100,7 @@ def portal(world: World, tmp_path: Path, postgres_url: str) -> Iterator[Portal]:
 
 
 def test_a_first_look_takes_ten_tickets_of_the_week_with_progress_and_a_summary(portal: Portal) -> None:
-    old = NOW - timedelta(days=9)
+    old = YESTERDAY - timedelta(days=8)
     portal.world.ticket(99, title="Een oud ticket", created_at=old, updated_at=old)
     controller, terminal = pty.openpty()
     command = ("sync", "--source", SOURCE, "--since-hours", "168", "--limit", "10")
@@ -164,11 +163,11 @@ def test_what_moves_no_time_and_what_is_gone_arrives_by_the_sweep_and_what_retur
 def test_each_kind_of_edit_that_moves_a_time_arrives_with_the_next_incremental_sync(portal: Portal) -> None:
     portal.sync("--all")
     portal.sync("--incremental")
-    portal.world.comment(7, "Een nieuw antwoord.", created_at=NOW)
-    portal.world.run(f"UPDATE tickets SET status = 'closed', updated_at = '{NOW}' WHERE ticket_id = 8")
-    portal.world.value(9, field_id=2, text="LaserJet", created_at=NOW)
-    portal.world.link(10, ci_id=2, created_at=NOW)
-    portal.world.attachment(11, filename="nieuw.png", uploaded_at=NOW)
+    portal.world.comment(7, "Een nieuw antwoord.", created_at=_now())
+    portal.world.run(f"UPDATE tickets SET status = 'closed', updated_at = '{_now()}' WHERE ticket_id = 8")
+    portal.world.value(9, field_id=2, text="LaserJet", created_at=_now())
+    portal.world.link(10, ci_id=2, created_at=_now())
+    portal.world.attachment(11, filename="nieuw.png", uploaded_at=_now())
     counts = portal.sync("--incremental")
     portal.assert_equal_to_upstream()
     assert counts["embedded"] == 4, "a comment, fields, configuration items and attachments; not the closed ticket"
@@ -179,7 +178,7 @@ def test_each_kind_of_edit_that_moves_a_time_arrives_with_the_next_incremental_s
 def test_a_row_that_was_committed_late_is_found_within_the_overlap(portal: Portal) -> None:
     portal.sync("--all")
     with portal.world.engine.connect() as connection, connection.begin() as transaction:
-        written = (datetime.now(UTC) - timedelta(minutes=1)).replace(tzinfo=None, microsecond=0)
+        written = _now() - timedelta(minutes=1)
         connection.exec_driver_sql(
             "INSERT INTO ticket_comments (ticket_id, user_id, comment, created_at) VALUES (12, 2, %s, %s)",
             ("Laat vastgelegd.", written),
@@ -191,7 +190,7 @@ def test_a_row_that_was_committed_late_is_found_within_the_overlap(portal: Porta
 
 
 def test_an_internal_comment_stays_inside_and_a_change_of_that_embeds_nothing(portal: Portal) -> None:
-    comment = portal.world.comment(1, "Wachtwoordkluis staat op de oude server.", is_internal=True, created_at=NOW)
+    comment = portal.world.comment(1, "Wachtwoordkluis staat op de oude server.", is_internal=True, created_at=_now())
     portal.sync("--all")
     question = "wachtwoordkluis oude server"
     assert any("Wachtwoordkluis" in hit["text"] for hit in portal.found(question))
@@ -205,6 +204,11 @@ def test_an_internal_comment_stays_inside_and_a_change_of_that_embeds_nothing(po
     assert (counts["embedded"], counts["written"]) == (0, 0)
     assert counts["payloads"] > 0
     assert any("Wachtwoordkluis" in hit["text"] for hit in portal.found(question, "public"))
+
+
+def _now() -> datetime:
+    """As the portal's database writes it: in UTC, to the second."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 
 
 def _read_all(descriptor: int) -> str:

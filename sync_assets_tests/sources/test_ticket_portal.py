@@ -960,3 +960,90 @@ def test_a_connection_lost_between_calls_is_made_anew(maria: World) -> None:
 def test_an_unknown_stream_is_an_error(tmp_path: Path) -> None:
     with sqlite_world(tmp_path) as lite, opened(lite) as source, pytest.raises(SourceError, match="no stream 'users'"):
         list(source.live_ids("users"))
+
+
+@pytest.mark.parametrize("password", ["geheim@2024", "geheim@2024/x", "geheim@2024?x=1"])
+def test_an_at_sign_in_a_password_is_refused_before_any_of_it_is_shown(password: str) -> None:
+    with pytest.raises(ValidationError, match="%40") as caught:
+        Account.model_validate({"database_url": f"mysql://reader:{password}@db.example/portal"})
+    assert "2024" not in str(caught.value.errors(include_input=False))
+    fine = Account.model_validate({"database_url": "mysql://reader:geheim%402024@db.example/portal"})
+    assert fine.database_url.get_secret_value().endswith("@db.example/portal")
+
+
+def test_a_certificate_that_is_not_there_costs_only_its_own_tenant(maria: World) -> None:
+    source = opened(World(f"{maria.url}?ssl_ca=/nowhere/ca.pem", maria.engine))
+    with source, pytest.raises(SourceError, match=rf"ssl_ca.*tenants\.{TENANT}\.ticket_portal"):
+        source.check()
+
+
+def test_a_child_without_a_parent_stops_no_window(world: World) -> None:
+    world.many_tickets(3)
+    # The portal's own tables forbid it; a mapped view may have it.
+    if world.is_sqlite:
+        world.run(
+            "INSERT INTO ticket_comments (ticket_id, comment, created_at) VALUES (NULL, 'x', '2026-10-05 12:01:00')"
+        )
+        tables = {}
+    else:
+        world.run(
+            "CREATE VIEW comments_view AS SELECT * FROM ticket_comments UNION ALL "
+            "SELECT 999, NULL, 2, 'x', 0, CAST('2026-10-05 12:01:00' AS DATETIME)"
+        )
+        tables = {"ticket_comments": {"name": "comments_view"}}
+    assert set(extracted(world, since=NOON_UTC, until=NOON_UTC + HOUR, tables=tables)) == {"1", "2", "3"}
+
+
+def test_ids_that_are_text_are_named_with_what_to_do(world: World) -> None:
+    world.article(1)
+    if world.is_sqlite:
+        world.run(
+            "CREATE VIEW articles AS SELECT 'KB-1' AS kb_id, category_id, title, content, tags, author_id, "
+            "is_published, created_at, updated_at FROM knowledge_base"
+        )
+    else:
+        world.run(
+            "CREATE VIEW articles AS SELECT CONCAT('KB-', kb_id) AS kb_id, category_id, title, content, tags, "
+            "author_id, is_published, created_at, updated_at FROM knowledge_base"
+        )
+    told = pytest.raises(SourceError, match=r"no whole number.*tenants\.polder\.ticket_portal\.tables")
+    with opened(world, tables={"knowledge_base": {"name": "articles"}}) as source, told:
+        list(source.live_ids("knowledge_base"))
+
+
+def test_a_whole_number_with_decimals_is_one(maria: World) -> None:
+    maria.ticket(1)
+    maria.attachment(1)
+    maria.run("ALTER TABLE ticket_attachments MODIFY filesize DECIMAL(10,2)")
+    record = extracted(maria)["1"]
+    assert (record.event, record.payload["attachments"][0]["filesize"]) == ("live", 9)
+
+
+def test_what_is_gone_is_gone_whatever_hangs_on_it(maria: World) -> None:
+    maria.ticket(1)
+    maria.comment(1)
+    maria.run("ALTER TABLE tickets ADD deleted_at DATETIME NULL", "UPDATE tickets SET deleted_at = NOW()")
+    maria.run(
+        "ALTER TABLE ticket_comments MODIFY is_internal VARCHAR(20)", "UPDATE ticket_comments SET is_internal = 'x'"
+    )
+    tables = {"tickets": {"columns": {"is_deleted": "deleted_at"}}}
+    assert extracted(maria, tables=tables)["1"].event == "deleted"
+    assert extracted(maria)["1"].event == "malformed"
+    assert listed(maria, tables=tables) == {}
+
+
+def test_a_connection_that_died_idle_is_a_source_error(maria: World) -> None:
+    maria.many_tickets(3)
+    with opened(maria) as source:
+        records = source.extract("tickets", LONG_AGO, FAR_AHEAD)
+        first = next(records)
+        with maria.engine.connect() as connection:
+            ours = connection.exec_driver_sql("SELECT connection_id()").scalar_one()
+            others = connection.exec_driver_sql(
+                f"SELECT id FROM information_schema.processlist WHERE user = '{USER}' AND id <> {ours}"
+            ).scalars()
+            for other in list(others):
+                connection.exec_driver_sql(f"KILL {other}")
+        with pytest.raises(SourceError, match="failed"):
+            list(records)
+    assert first.record_id == "3"
