@@ -263,7 +263,7 @@ def demo(
     port: Port = DEMO_PORT,
     as_json: Json = False,
 ) -> None:
-    """Sync a simulated company into both stores, prove that they are equal, and search them.
+    """Sync a simulated company into all stores, prove that they are equal to it, and search them.
 
     Examples:
 
