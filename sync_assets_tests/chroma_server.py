@@ -1,6 +1,5 @@
 """A real Chroma server for tests, in a folder of its own, for as long as a `with` block."""
 
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from sync_assets_tests.servers import free_port, stop
+
 _START_SECONDS = 60
-_STOP_SECONDS = 30
 
 
 @contextmanager
@@ -24,9 +24,7 @@ def running_server() -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="sync_assets-chroma-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         program = Path(sys.executable).with_name("chroma")
         arguments = ["run", "--path", str(folder / "data"), "--host", "127.0.0.1", "--port", str(port)]
         log = folder / "server.log"
@@ -37,12 +35,7 @@ def running_server() -> Iterator[str]:
             _wait_until_ready(process, url, log)
             yield url
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(_STOP_SECONDS)
+            stop(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -2,7 +2,6 @@
 
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,12 +15,13 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from sync_assets_tests.servers import free_port, stop
+
 MISSING = "MariaDB is not installed: install the package mariadb-server (its program mariadbd)"
 SCHEMA = Path(__file__).parent / "data" / "ticket_portal.sql"
 USER, PASSWORD = "portal_reader", "password-that-nobody-may-see"
 
 _START_SECONDS = 60
-_STOP_SECONDS = 30
 _SYSTEM_USERS = ("mysql", "nobody")
 
 
@@ -96,7 +96,7 @@ def running_server() -> Iterator[Server]:
             subprocess.run(
                 [installer, *options, *arguments], stdout=output, stderr=output, check=True, timeout=_START_SECONDS
             )
-        port = _free_port()
+        port = free_port()
         arguments = [
             f"--port={port}",
             "--bind-address=127.0.0.1",
@@ -118,12 +118,7 @@ def running_server() -> Iterator[Server]:
             _create_reader(running)
             yield running
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(_STOP_SECONDS)
+            stop(process)
 
 
 def _program(name: str) -> str | None:
@@ -140,12 +135,6 @@ def _identity(folder: Path) -> list[str]:
         raise RuntimeError(f"MariaDB does not run as root, and there is no system user {' or '.join(_SYSTEM_USERS)}.")
     shutil.chown(folder, user)
     return [f"--user={user}"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -647,10 +647,9 @@ def test_an_embedded_store_serves_two_processes_at_once(name: str, tmp_path: Pat
 
 
 def _hold(name: str, folder: Path, collection: Collection, held: Any, enough: Any) -> None:
-    store = EMBEDDED[name](folder, 20.0)
+    store: Any = EMBEDDED[name](folder, 20.0)  # its own parts: no call of the protocol takes so long
     store.ensure_collection(collection)
-    opened = store._open(collection) if isinstance(store, QdrantEdgeStore) else store._clients.opened()  # type: ignore
-    with opened:  # no call of the protocol takes so long
+    with store._open(collection) if isinstance(store, QdrantEdgeStore) else store._clients.opened():
         held.set()
         enough.wait(60)
 
@@ -708,10 +707,10 @@ def test_an_embedded_store_lets_others_in_when_idle(name: str, tmp_path: Path) -
 
 
 def _die_while_writing(folder: Path, collection: Collection, tenant: str) -> None:
-    store = EMBEDDED["chroma"](folder, 20.0)
+    store: Any = EMBEDDED["chroma"](folder, 20.0)  # its own parts: no call can choose the moment of death
     store.ensure_collection(collection)
     store.upsert(collection, tenant, [make(number, tenant=tenant) for number in range(1200)])
-    with store._writing(collection, tenant):  # type: ignore  # the moment of death, as no call can choose it
+    with store._writing(collection, tenant):
         os._exit(1)
 
 
