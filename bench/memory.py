@@ -119,7 +119,7 @@ def sync(home: str) -> None:
     import bench_defs  # pyright: ignore[reportMissingImports] written by _write_installation
 
     from sync_assets import definitions
-    from sync_assets.cli import run_sync
+    from sync_assets.cli.session import run_sync
     from sync_assets.postgres import stop
     from sync_assets.services import Services
     from sync_assets.settings import load_settings

@@ -15,7 +15,7 @@ from typing import TypeVar
 import dagster as dg
 import yaml
 
-from sync_assets.cli import run_sync
+from sync_assets.cli.session import run_sync
 from sync_assets.components.partitions import build_partitions
 from sync_assets.demo.server import DemoServers
 from sync_assets.ledger import tables as t

@@ -1,7 +1,7 @@
 """A sync as people ask for one: which tenants, streams and windows, run as Dagster assets, summed up.
 
 What belongs here: from a request to runs, and from runs to counts. How a run is executed is in `runs.py`, how it is
-printed in `cli.py`.
+printed in `cli/`.
 """
 
 import time

@@ -80,7 +80,8 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     Raises:
         SettingsError: the port is taken, or the tenants file is somebody's own.
     """
-    from sync_assets.cli import print_result, print_status, run_sync
+    from sync_assets.cli import print_status
+    from sync_assets.cli.session import print_result, run_sync
     from sync_assets.sync import SyncRequest
 
     out = console()

@@ -4,31 +4,38 @@ What belongs here: options, printing, exit codes. 0 all good, 1 something failed
 but something was quarantined.
 """
 
-import json
-import logging
-import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from sync_assets.cli.session import (
+    Json,
+    OneSource,
+    OneStream,
+    OneTenant,
+    Source,
+    Stream,
+    TenantOption,
+    close_log_files,
+    log,
+    open_services,
+    print_either,
+    print_json,
+    run_sync,
+)
 from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError, SourceError, SyncAssetsError
 from sync_assets.services import Services
-from sync_assets.settings import Settings, load_settings
+from sync_assets.settings import load_settings
 from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
-    from sync_assets.sync import SyncRequest, SyncResult
+    from sync_assets.sync import SyncRequest
 
-log = logging.getLogger("sync_assets")
-log.addHandler(logging.NullHandler())
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -45,23 +52,8 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(database_app, name="database")
 
-Source = Annotated[list[str] | None, typer.Option("--source", help="Only this source; may be repeated.")]
-Stream = Annotated[list[str] | None, typer.Option("--stream", help="Only this stream; may be repeated.")]
-TenantOption = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant; may be repeated.")]
-OneTenant = Annotated[str | None, typer.Option("--tenant", help="Only this tenant.")]
-OneSource = Annotated[str | None, typer.Option("--source", help="Only this source.")]
-OneStream = Annotated[str | None, typer.Option("--stream", help="Only this stream.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value for scripts, and nothing else on stdout.")]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the demo servers; 0 takes a free one.")]
-
 DEMO_PORT = 8790
-
-# Dagster's own default would report usage to its makers.
-_INSTANCE = """\
-# Written by sync-assets, which found no dagster.yaml here. Yours to edit: https://docs.dagster.io/deployment/oss
-telemetry:
-  enabled: false
-"""
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the demo servers; 0 takes a free one.")]
 
 _INTERRUPTED = 130
 
@@ -75,7 +67,7 @@ def main() -> None:
         try:
             code = _run()
         finally:
-            _close_log_files()
+            close_log_files()
     sys.exit(code)
 
 
@@ -177,12 +169,12 @@ def sync(
         sweep=everything and limit is None if sweep is None else sweep,
         limit=limit,
     )
-    with _services() as services:
+    with open_services() as services:
         if dry_run:
             _print_plan(services, request, as_json)
             return
         result = run_sync(services, request, quiet=as_json)
-    _print_either(result, as_json)
+    print_either(result, as_json)
     raise typer.Exit(result.exit_code)
 
 
@@ -221,7 +213,7 @@ def search(
     if audience is Visibility.RESTRICTED:
         raise SettingsError("--audience is public or internal.", "Name --principal to see restricted texts.")
     wanted = dict(_pair(item) for item in filters or [])
-    with _services() as services:
+    with open_services() as services:
         hits = find(
             services,
             text,
@@ -233,7 +225,7 @@ def search(
             filters=wanted,
         )
     if as_json:
-        _print_json([hit.model_dump(mode="json") for hit in hits])
+        print_json([hit.model_dump(mode="json") for hit in hits])
         return
     _print_hits(hits)
 
@@ -248,9 +240,9 @@ def status(tenant: OneTenant = None, as_json: Json = False) -> None:
 
         sync-assets status --tenant acme --json
     """
-    with _services() as services:
+    with open_services() as services:
         if as_json:
-            _print_json(_status_rows(services, tenant))
+            print_json(_status_rows(services, tenant))
         else:
             print_status(services, tenant)
 
@@ -273,7 +265,7 @@ def demo(
     """
     from sync_assets.demo.tour import run_demo
 
-    with _services() as services:
+    with open_services() as services:
         raise typer.Exit(run_demo(services, keep=keep, port=port, as_json=as_json))
 
 
@@ -300,12 +292,12 @@ def quarantine_list(
 
         sync-assets quarantine list --tenant acme
     """
-    with _services() as services:
+    with open_services() as services:
         records = services.ledger.quarantined(tenant, source, stream)
         if not records:
             _check_tenant(services, tenant)
     if as_json:
-        _print_json([record.model_dump(mode="json") for record in records])
+        print_json([record.model_dump(mode="json") for record in records])
         return
     names = ("tenant", "source", "stream", "record_id", "stage", "attempts", "window", "reason")
     if records:
@@ -326,7 +318,7 @@ def quarantine_retry(
     """
     from sync_assets.sync import retry_requests
 
-    with _services() as services:
+    with open_services() as services:
         records = services.ledger.quarantined(tenant, source, stream)
         services.ledger.reset_attempts(tenant, source, stream)
         result = None
@@ -334,9 +326,9 @@ def quarantine_retry(
             result = run_sync(services, request, quiet=as_json, result=result)
         left = services.ledger.quarantined(tenant, source, stream)
     if result is not None:
-        _print_either(result, as_json)
+        print_either(result, as_json)
     elif as_json:
-        _print_json({"quarantined": 0})
+        print_json({"quarantined": 0})
     if not as_json:
         console().print(f"{len(records) - len(left)} of {len(records)} left quarantine.")
     raise typer.Exit(1 if result and result.failures else 3 if left else 0)
@@ -358,7 +350,7 @@ def quarantine_drop(
 
         sync-assets quarantine drop --tenant acme --record 4711 --yes  # drops
     """
-    with _services() as services:
+    with open_services() as services:
         held = [
             item
             for item in services.ledger.quarantined(tenant, source, stream)
@@ -385,7 +377,7 @@ def tenants_register() -> None:
     from sync_assets.runs import open_instance
     from sync_assets.sync import Planner
 
-    with _services() as services, open_instance() as instance:
+    with open_services() as services, open_instance() as instance:
         planner = Planner(services, defs(), instance)
         for source in sorted(
             {source for name in services.tenants.names() for source in services.tenants.sources(name)}
@@ -403,7 +395,7 @@ def tenants_check(as_json: Json = False) -> None:
         sync-assets tenants check
     """
     rows: list[dict[str, Any]] = []
-    with _services() as services:
+    with open_services() as services:
         for tenant in services.tenants.names():
             for source in services.tenants.sources(tenant):
                 try:
@@ -412,7 +404,7 @@ def tenants_check(as_json: Json = False) -> None:
                 except SourceError as error:
                     rows.append({"tenant": tenant, "source": source, "ok": False, "detail": str(error)})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif rows:
         print_rows(console(), ("tenant", "source", "ok", "detail"), rows)
     else:
@@ -450,85 +442,6 @@ def database_stop() -> None:
 
     postgres.stop(load_settings())
     console().print("Stopped.")
-
-
-def run_sync(
-    services: Services, request: "SyncRequest", quiet: bool = False, result: "SyncResult | None" = None
-) -> "SyncResult":
-    """Run a request with progress on the terminal, or silently; counts are added to `result` where one is given."""
-    from sync_assets.components.progress import watcher
-    from sync_assets.definitions import defs
-    from sync_assets.runs import open_instance
-    from sync_assets.sync import Syncer
-
-    with open_instance() as instance, _progress(quiet) as (announce, watch):
-        token = watcher.set(watch)
-        try:
-            result = Syncer(services, defs(), instance, announce).sync(request, result)
-        finally:
-            watcher.reset(token)
-    for failure in result.failures:
-        log.error("%s", failure)
-    log.info("%s", json.dumps({name: value for name, value in result.summary().items() if name != "stages"}))
-    return result
-
-
-@contextmanager
-def _services() -> Iterator[Services]:
-    """Settings, the log file of the day, and the parts behind them; closed at the end."""
-    settings = load_settings()
-    _prepare_home(settings)
-    log.info("%s", " ".join(["sync-assets", *sys.argv[1:]]))
-    services = Services(settings)
-    try:
-        yield services
-    finally:
-        services.close()
-
-
-def _prepare_home(settings: Settings) -> None:
-    """Make DAGSTER_HOME, with what Dagster and the log need.
-
-    Raises:
-        SettingsError: nothing can be written there.
-    """
-    os.environ["DAGSTER_HOME"] = str(settings.home)
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        instance = settings.home / "dagster.yaml"
-        if not instance.exists():
-            instance.write_text(_INSTANCE)
-        _log_to_file(settings.home / "logs" / f"sync-assets-{datetime.now(UTC):%Y-%m-%d}.log")
-    except OSError as error:
-        raise SettingsError(
-            f"DAGSTER_HOME {settings.home}: {error.strerror or error}.", "Name a folder that this user may write in."
-        ) from None
-
-
-def _log_to_file(path: Path) -> None:
-    _close_log_files()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-
-
-def _close_log_files() -> None:
-    for handler in log.handlers[:]:
-        if isinstance(handler, logging.FileHandler):
-            log.removeHandler(handler)
-            handler.close()
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Any]:
-    """Two callables: one line to announce a run, and the watcher of its stages."""
-    from sync_assets.terminal import StageProgress
-
-    with StageProgress(quiet) as progress:
-        yield progress.announce, progress.watch
 
 
 _STATUS = ("tenant", "source", "stream", "store", "documents", "chunks", "vectors", "quarantined", "last_success")
@@ -593,43 +506,10 @@ def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> No
         for run in planned
     ]
     if as_json:
-        _print_json({"runs": rows})
+        print_json({"runs": rows})
         return
     print_rows(console(), tuple(rows[0]), rows)
     console().print("Dry run: nothing was fetched or written.")
-
-
-def print_result(result: "SyncResult") -> None:
-    """What a sync did, stage by stage, and what failed."""
-    summary = result.summary()
-    out = console()
-    names = ("documents", "chunks", "added", "changed", "deleted", "embedded", "reused", "written", "quarantined")
-    places = ("source", "stream", "stage")
-    stages = sorted(summary["stages"], key=lambda row: (row["source"], row["stream"]))
-    rows = [{name: row.get(name, 0) for name in (*places, *names)} for row in stages]
-    counted = [name for name in names if any(row[name] for row in rows)]
-    if counted:
-        print_rows(out, (*places, *counted), rows)
-    out.print(
-        f"{summary['documents']} documents, {summary['chunks']} chunks, {summary['embedded']} embedded, "
-        f"{summary['reused']} reused, {summary['written']} vectors written, {summary['deleted']} deleted, "
-        f"{summary['quarantined']} quarantined, {summary['seconds']:.1f} s",
-        soft_wrap=True,
-    )
-    for failure in result.failures:
-        console(stderr=True).print(f"[red]Failed:[/red] {escape(failure)}", soft_wrap=True)
-    if summary["quarantined"]:
-        out.print(
-            "See `sync-assets quarantine list`. Syncs try these records again, a few times; `quarantine retry` always.",
-            soft_wrap=True,
-        )
-
-
-def _print_either(result: "SyncResult", as_json: bool) -> None:
-    if as_json:
-        _print_json(result.summary())
-    else:
-        print_result(result)
 
 
 def _print_hits(hits: list[Any]) -> None:
@@ -644,10 +524,6 @@ def _print_hits(hits: list[Any]) -> None:
         out.print(f"   {escape(' '.join(hit.text.split())[:200])}", soft_wrap=True)
         if hit.url:
             out.print(f"   {escape(hit.url)}", soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def _pair(text: str) -> tuple[str, str]:
