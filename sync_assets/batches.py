@@ -76,7 +76,11 @@ class FileLayout:
             "month": "year=%Y/month=%m",
         }
         time = partition.start.strftime(formats[self.grain])
-        return f"{partition.tenant}/{self.source}/{self.stream}/{self.stage}/{time}{self.suffix}"
+        return f"{self.folder(partition.tenant)}{time}{self.suffix}"
+
+    def folder(self, tenant: str) -> str:
+        """What all keys of a tenant begin with."""
+        return f"{tenant}/{self.source}/{self.stream}/{self.stage}/"
 
 
 class Batch:

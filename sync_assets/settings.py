@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         description="Folder or `s3://bucket/prefix` for the stages' files; default `storage` in DAGSTER_HOME",
     )
     s3_endpoint_url: str | None = Field(default=None, description="S3-compatible endpoint, where it is not AWS")
+    raw_retention_days: int | None = Field(
+        default=None, ge=1, description="Raw files written longer ago are removed by the stream's next sync"
+    )
     storage_mode: Literal["vector_only", "hybrid"] = Field(
         default="vector_only", description="`hybrid` keeps document bodies in SQL too"
     )

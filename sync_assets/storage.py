@@ -8,13 +8,21 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sync_assets.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from sync_assets.settings import Settings
+
+
+class StoredFile(NamedTuple):
+    """A key and when its file was written."""
+
+    key: str
+    written_at: datetime
 
 
 class Storage(Protocol):
@@ -30,6 +38,14 @@ class Storage(Protocol):
         Args:
             folder: where a download may be put; the caller removes it.
         """
+        ...
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every file whose key begins with `prefix`, however many there are, by key."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove a file; one that is not there is no error."""
         ...
 
     def uri(self, key: str) -> str:
@@ -59,6 +75,19 @@ class LocalStorage:
     def get(self, key: str, folder: Path) -> Path | None:
         path = self._path(key)
         return path if path.exists() else None
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        folder = self._path(prefix.rpartition("/")[0])
+        with _errors(str(folder)):
+            paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+            for path in paths:
+                key = path.relative_to(self._root.resolve()).as_posix()
+                if key.startswith(prefix):
+                    yield StoredFile(key, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+
+    def delete(self, key: str) -> None:
+        with _errors(self.uri(key)):
+            self._path(key).unlink(missing_ok=True)
 
     def uri(self, key: str) -> str:
         return str(self._path(key))
@@ -99,6 +128,20 @@ class S3Storage:
                 raise
         return path
 
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        # A page holds a thousand keys at most ("ListObjectsV2" in the API reference of Amazon S3).
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix
+        )
+        with _s3_errors(self.uri(prefix)):
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield StoredFile(item["Key"].removeprefix(self._prefix), item["LastModified"])
+
+    def delete(self, key: str) -> None:
+        with _s3_errors(self.uri(key)):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
     def uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"
 
@@ -109,19 +152,28 @@ def open_storage(settings: "Settings") -> Storage:
     Raises:
         SettingsError: the URI is neither a folder nor `s3://bucket[/prefix]`.
     """
-    root = settings.storage_root
-    if not root.startswith("s3://"):
-        if "://" in root:
-            raise SettingsError(
-                f"SYNC_ASSETS_STORAGE_URI: {root!r} is not supported.", "Use a folder or s3://bucket/prefix."
-            )
-        return LocalStorage(Path(root).absolute())
+    return storage_at(settings.storage_root, settings.s3_endpoint_url, "SYNC_ASSETS_STORAGE_URI")
+
+
+def storage_at(uri: str, s3_endpoint_url: str | None, setting: str) -> Storage:
+    """The storage below a folder or `s3://bucket[/prefix]`.
+
+    Args:
+        setting: what named it, for errors.
+
+    Raises:
+        SettingsError: the URI is neither.
+    """
+    if not uri.startswith("s3://"):
+        if "://" in uri:
+            raise SettingsError(f"{setting}: {uri!r} is not supported.", "Use a folder or s3://bucket/prefix.")
+        return LocalStorage(Path(uri).absolute())
     from dagster_aws.s3 import S3Resource
 
-    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
-        raise SettingsError("SYNC_ASSETS_STORAGE_URI names no bucket.", "Use s3://bucket/prefix.")
-    return S3Storage(S3Resource(endpoint_url=settings.s3_endpoint_url).get_client(), bucket, prefix)
+        raise SettingsError(f"{setting} names no bucket.", "Use s3://bucket/prefix.")
+    return S3Storage(S3Resource(endpoint_url=s3_endpoint_url).get_client(), bucket, prefix)
 
 
 @contextmanager

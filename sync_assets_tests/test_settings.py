@@ -16,6 +16,7 @@ READ: list[tuple[str, str, str, Any]] = [
     ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", SecretStr("postgresql://u:p@h/d")),
     ("STORAGE_URI", "s3://bucket/prefix", "storage_uri", "s3://bucket/prefix"),
     ("S3_ENDPOINT_URL", "http://127.0.0.1:9000", "s3_endpoint_url", "http://127.0.0.1:9000"),
+    ("RAW_RETENTION_DAYS", "30", "raw_retention_days", 30),
     ("STORAGE_MODE", "hybrid", "storage_mode", "hybrid"),
     ("QDRANT_URL", "http://qdrant:6333", "qdrant_url", "http://qdrant:6333"),
     ("QDRANT_API_KEY", "k", "qdrant_api_key", SecretStr("k")),
@@ -29,6 +30,7 @@ READ: list[tuple[str, str, str, Any]] = [
 
 # Variable, a value that is not allowed, and words of the message that say what is.
 REFUSED = [
+    ("RAW_RETENTION_DAYS", "0", ["greater than or equal to 1"]),
     ("STORAGE_MODE", "both", ["'vector_only' or 'hybrid'"]),
     ("LOCK_TIMEOUT", "0", ["greater than 0"]),
     ("LOCK_TIMEOUT", "soon", ["number"]),

@@ -18,7 +18,10 @@ from sync_assets.embedding import Tokenizer
 # change of what the same document is cut into.
 CHUNKER_VERSION = "1"
 
-_CUT_BY_HEADINGS = {"body", "section"}
+_CUT_BY_HEADINGS = {"body", "section", "answer"}
+
+# An answer is embedded as it stands: short ones are what older stores hold vectors of, and the title has its own chunk.
+_WITHOUT_TITLE = {"answer"}
 
 
 class ChunkLimits(BaseModel):
@@ -46,7 +49,8 @@ def chunk_document(document: Document, tokenizer: Tokenizer, limits: ChunkLimits
     chunks: list[Chunk] = []
     for part in document.parts:
         if part.role in _CUT_BY_HEADINGS:
-            pieces = article.pieces(part.text, document.title, tokenizer, limits.max_tokens)
+            title = "" if part.role in _WITHOUT_TITLE else document.title
+            pieces = article.pieces(part.text, title, tokenizer, limits.max_tokens)
         else:
             pieces = ticket.pieces(part.text, tokenizer, limits.max_tokens)
         chunks.extend(

@@ -32,8 +32,8 @@ class _Section(NamedTuple):
 def pieces(text: str, title: str, tokenizer: Tokenizer, max_tokens: int) -> list[Piece]:
     """Sections by heading, long ones split; named by the path of their headings.
 
-    Each begins with a line of the article's title and its headings, so that it makes sense alone. A heading too long
-    for that is read as text, and so long a title is left out, being in the article's header.
+    Each begins with a line of the article's title, where one is given, and its headings, so that it makes sense alone.
+    A heading too long for that is read as text, and so long a title is left out, being in the article's header.
     """
     limit = max_tokens // _HEADING_SHARE
     headings = [heading for heading in _headings(text) if heading.text]

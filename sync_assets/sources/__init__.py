@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SettingsError
 
-SOURCE_NAMES = ("freshdesk", "ticket_portal")
+SOURCE_NAMES = ("freshdesk", "ticket_portal", "zoho_desk", "support_database")
 
 
 class LiveId(BaseModel):

@@ -150,6 +150,12 @@ Run it again.
     ]
 
 
+def test_an_answer_has_its_headings_before_it_and_no_title() -> None:
+    text = "Press reset.\n\n# If that fails\nCall us."
+    found = [(chunk.path, chunk.text) for chunk in chunks_of(text, "answer", 254)]
+    assert found == [("answer", "Press reset."), ("answer/if-that-fails", "If that fails\nCall us.")]
+
+
 def test_long_section_keeps_its_heading_on_every_piece_and_tables_whole() -> None:
     table = "| code | meaning |\n|---|---|\n" + "\n".join(f"| {n} | fault {n} |" for n in range(6))
     text = "# Codes\n\n" + "\n\n".join([f"Sentence {n} about the codes." for n in range(30)] + [table] * 2)

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sync_assets.documents import RAW_SCHEMA
 from sync_assets.io_managers.object_storage import ObjectStorageIOManager
 from sync_assets.services import Services
 from sync_assets.settings import Settings
+from sync_assets.stages import utc_now
 from sync_assets_tests.dagster_assets.world import (
     FILE_STAGES,
     RANGE_END,
@@ -275,6 +277,39 @@ def test_a_hostile_tenant_partition_neither_writes_nor_reads(
     assert files.outside() == []
     result = pair.read_only(partition(0, name))
     assert "is not a tenant name" in reasons(result)["reader"]
+
+
+def test_raw_files_written_before_the_retention_go_and_no_others(files: Files, tmp_path: Path) -> None:
+    days, settings = 30, {"home": tmp_path / "home", **files.settings}
+    pair = Pair(Settings(**settings))
+    pair.write({partition(0): ["one"], partition(0, "polder"): ["theirs"]}, partition(0), partition(0, "polder"))
+    foreign = FileLayout("freshdesk", "tickets_of_old", "raw", "day")
+    for layout in (FileLayout("freshdesk", "tickets", "documents", "day"), foreign):
+        pair.services.storage.put(Path(__file__), layout.path(to_partition(PARTITIONS, partition(0))))
+    before = set(files.all())
+    late = ObjectStorageIOManager(
+        Services(Settings(**settings, raw_retention_days=days)), clock=lambda: utc_now() + timedelta(days=days + 1)
+    )
+    context = dg.build_output_context(asset_key=key("raw"), partition_key=partition(1))
+    late.handle_output(context, batch_of({to_partition(PARTITIONS, partition(1)): ["two"]}))
+    after = set(files.all())
+    assert before - after == {"acme/freshdesk/tickets/raw/year=2026/month=01/day=01.jsonl.gz"}
+    assert after - before == {"acme/freshdesk/tickets/raw/year=2026/month=01/day=02.jsonl.gz"}
+    assert context.get_logged_metadata()["expired_raw_files"].value == "1 older than 30 days removed"
+
+
+def test_all_keys_are_listed_where_there_are_more_than_a_page_of_them(files: Files, tmp_path: Path) -> None:
+    storage = Services(Settings(**{"home": tmp_path / "home", **files.settings})).storage
+    names = {f"acme/many/{number:04}.json" for number in range(1001)}
+    for name in names | {"acme/more.json"}:
+        storage.put(Path(os.devnull), name)
+    listed = list(storage.list("acme/many/"))
+    assert [file.key for file in listed] == sorted(names)
+    assert all(abs(utc_now() - file.written_at) < timedelta(hours=1) for file in listed)
+    for file in listed:
+        storage.delete(file.key)
+    assert [file.key for file in storage.list("acme/m")] == ["acme/more.json"]
+    storage.delete("acme/many/0000.json")
 
 
 # A folder.
