@@ -112,6 +112,19 @@ def counts(result: dg.JobExecutionResult) -> dict[dg.AssetKey, Counter[str]]:
     return found
 
 
+def texts(result: dg.JobExecutionResult, name: str) -> dict[dg.AssetKey, list[str]]:
+    """Lines of the Markdown list that a materialized asset carries under a metadata name."""
+    found: dict[dg.AssetKey, list[str]] = {}
+    for event in result.all_events:
+        if event.event_type_value == "ASSET_MATERIALIZATION":
+            materialization = event.step_materialization_data.materialization
+            value = materialization.metadata.get(name)
+            if isinstance(value, dg.MarkdownMetadataValue):
+                lines = (value.md_str or "").splitlines()
+                found[materialization.asset_key] = [line.removeprefix("- ") for line in lines]
+    return found
+
+
 def failed_checks(result: dg.JobExecutionResult) -> dict[str, str]:
     """Failed asset checks, `asset:check` to its description."""
     return {

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL with pgvector for ledger, cache and vectors; default the embedded server"
     )
+    adopt_database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL whose older table `adopt` reads; default the same as for the ledger"
+    )
     storage_uri: str | None = Field(
         default=None,
         description="Folder or `s3://bucket/prefix` for the stages' files; default `storage` in DAGSTER_HOME",
@@ -69,6 +72,12 @@ class Settings(BaseSettings):
     sweep_max_delete_share: float = Field(
         default=0.2, ge=0, le=1, description="A sweep that would delete a larger share of a tenant's documents refuses"
     )
+    llm_url: str | None = Field(
+        default=None,
+        description="Root of an OpenAI-compatible API (`https://host/v1`) for keywords; default a local extractor",
+    )
+    llm_model: str | None = Field(default=None, description="Its model; needed where SYNC_ASSETS_LLM_URL is set")
+    llm_api_key: SecretStr | None = Field(default=None, description="Its key, where it asks for one")
     quarantine_max_attempts: int = Field(
         default=5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
     )
@@ -78,7 +87,7 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.absolute()
 
-    @field_validator("database_url")
+    @field_validator("database_url", "adopt_database_url")
     @classmethod
     def _postgres(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
@@ -88,7 +97,7 @@ class Settings(BaseSettings):
                 raise ValueError("must be postgresql://user:password@host:port/database")
         return url
 
-    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url")
+    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url", "llm_url")
     @classmethod
     def _http(cls, url: str | SecretStr | None) -> str | SecretStr | None:
         if url is not None:

@@ -81,12 +81,20 @@ class Tenants:
         Raises:
             SettingsError: the tenant has no account in this source.
         """
+        return source_module(source).Source(tenant, self.account(source, tenant))
+
+    def account(self, source: str, tenant: str) -> BaseModel:
+        """A tenant's account as it stands in the file.
+
+        Raises:
+            SettingsError: the tenant has no account in this source.
+        """
         account = self._accounts.get(tenant, {}).get(source)
         if account is None:
             raise SettingsError(
                 f"Tenant {tenant!r} has no account in {source}.", f"Add tenants.{tenant}.{source} to the tenants file."
             )
-        return source_module(source).Source(tenant, account)
+        return account
 
 
 def valid_tenant(name: str) -> str:

@@ -46,11 +46,12 @@ class Outcome(NamedTuple):
 
 
 def small_company() -> DemoCompany:
-    """The demo company with a few tickets and articles a tenant, all modified yesterday: a sync has few windows.
+    """The Freshdesk accounts with a few tickets and articles a tenant, all modified yesterday: a sync has few windows.
 
     Of each tenant at least one ticket has a private note. The keys are words that can be searched for.
     """
     company = DemoCompany()
+    company.zoho = {}
     for tenant, desk in company.desks.items():
         account = desk.data
         account.api_key = f"sesame-of-{tenant}"

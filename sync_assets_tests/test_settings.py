@@ -14,6 +14,7 @@ from sync_assets.settings import PREFIX, Settings, load_settings
 READ: list[tuple[str, str, str, Any]] = [
     ("TENANTS_FILE", "accounts.yaml", "tenants_file", Path("accounts.yaml")),
     ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", SecretStr("postgresql://u:p@h/d")),
+    ("ADOPT_DATABASE_URL", "postgresql://u:p@h/d", "adopt_database_url", SecretStr("postgresql://u:p@h/d")),
     ("STORAGE_URI", "s3://bucket/prefix", "storage_uri", "s3://bucket/prefix"),
     ("S3_ENDPOINT_URL", "http://127.0.0.1:9000", "s3_endpoint_url", "http://127.0.0.1:9000"),
     ("RAW_RETENTION_DAYS", "30", "raw_retention_days", 30),
@@ -25,6 +26,9 @@ READ: list[tuple[str, str, str, Any]] = [
     ("LOCK_TIMEOUT", "2.5", "lock_timeout", 2.5),
     ("OVERLAP_MINUTES", "0", "overlap_minutes", 0),
     ("SWEEP_MAX_DELETE_SHARE", "1", "sweep_max_delete_share", 1.0),
+    ("LLM_URL", "https://llm.example/v1", "llm_url", "https://llm.example/v1"),
+    ("LLM_MODEL", "tiny", "llm_model", "tiny"),
+    ("LLM_API_KEY", "k", "llm_api_key", SecretStr("k")),
     ("QUARANTINE_MAX_ATTEMPTS", "1", "quarantine_max_attempts", 1),
 ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from sync_assets.cli.adoption import adopt, enrich
 from sync_assets.cli.session import (
     Json,
     OneSource,
@@ -25,12 +26,15 @@ from sync_assets.cli.session import (
     open_services,
     print_either,
     print_json,
+    run_load,
     run_sync,
 )
+from sync_assets.cli.support_db import support_db_app
 from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError, SourceError, SyncAssetsError
 from sync_assets.services import Services
 from sync_assets.settings import load_settings
+from sync_assets.support_database import TABLES_STREAM
 from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ tenants_app = typer.Typer(no_args_is_help=True, help="Whose accounts are synced.
 database_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL.")
 app.add_typer(upstream_app, name="upstream")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(support_db_app, name="support-db")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(database_app, name="database")
 
@@ -126,6 +131,10 @@ def sync(
         int | None,
         typer.Option("--limit", min=1, help="At most N records of each tenant and stream; moves no watermark."),
     ] = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option("--record", help="Only the record of this id, of one tenant's stream; may be repeated."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, and run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -142,6 +151,8 @@ def sync(
         sync-assets sync --tenant acme --from 2026-10-01 --to 2026-10-31
 
         sync-assets sync --all --limit 50 --until chunks  # a quick look before a first load
+
+        sync-assets sync --tenant acme --source freshdesk --stream tickets --record 4711
     """
     from sync_assets.sync import SyncRequest
 
@@ -155,6 +166,16 @@ def sync(
         raise SettingsError(f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}.", "Swap them.")
     if sweep and limit is not None:
         raise SettingsError("--sweep and --limit exclude each other.", "A sweep needs the whole listing.")
+    if record:
+        if [len(names or ()) for names in (source, stream, tenant)] != [1, 1, 1]:
+            raise SettingsError(
+                "--record names records of one stream.", "Give --tenant, --source and --stream, each once."
+            )
+        if since_hours is not None or incremental or first is not None or everything or sweep or limit is not None:
+            raise SettingsError(
+                "--record excludes --since-hours, --incremental, --from/--to, --all, --sweep and --limit.",
+                "Records are fetched by their ids.",
+            )
     everything = everything or since_hours == 0
     request = SyncRequest(
         sources=tuple(source or ()),
@@ -168,6 +189,7 @@ def sync(
         until=_stage(until),
         sweep=everything and limit is None if sweep is None else sweep,
         limit=limit,
+        records=tuple(record or ()),
     )
     with open_services() as services:
         if dry_run:
@@ -269,6 +291,10 @@ def demo(
         raise typer.Exit(run_demo(services, keep=keep, port=port, as_json=as_json))
 
 
+app.command()(enrich)
+app.command()(adopt)
+
+
 @upstream_app.command("serve")
 def upstream_serve(port: Port = DEMO_PORT) -> None:
     """Run the demo company's servers alone, until stopped.
@@ -322,7 +348,9 @@ def quarantine_retry(
         records = services.ledger.quarantined(tenant, source, stream)
         services.ledger.reset_attempts(tenant, source, stream)
         result = None
-        for request in retry_requests(records):
+        for owner in sorted({record.tenant for record in records if record.stream == TABLES_STREAM}):
+            run_load(services, owner, None, reset=False, quiet=as_json)
+        for request in retry_requests([record for record in records if record.stream != TABLES_STREAM]):
             result = run_sync(services, request, quiet=as_json, result=result)
         left = services.ledger.quarantined(tenant, source, stream)
     if result is not None:

@@ -22,6 +22,7 @@ from sync_assets.settings import Settings, load_settings
 from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
+    from sync_assets.loads import LoadResult
     from sync_assets.sync import SyncRequest, SyncResult
 
 log = logging.getLogger("sync_assets")
@@ -61,6 +62,24 @@ def run_sync(
     for failure in result.failures:
         log.error("%s", failure)
     log.info("%s", json.dumps({name: value for name, value in result.summary().items() if name != "stages"}))
+    return result
+
+
+def run_load(services: Services, tenant: str, folder: Path | None, reset: bool, quiet: bool) -> "LoadResult":
+    """Load a tenant's support database, with progress on the terminal, or silently."""
+    from sync_assets.components.progress import watcher
+    from sync_assets.loads import load_tables
+    from sync_assets.runs import open_instance
+
+    with open_instance() as instance, _progress(quiet) as (_, watch):
+        token = watcher.set(watch)
+        try:
+            result = load_tables(services, instance, tenant, folder, reset)
+        finally:
+            watcher.reset(token)
+    for failure in result.failures:
+        log.error("%s", failure)
+    log.info("%s", json.dumps(result.summary()["tables"]))
     return result
 
 

@@ -1,5 +1,6 @@
 """The Dagster components that `defs/` instantiates; Dagster lives here and in `io_managers/`."""
 
 from sync_assets.components.source_sync import SourceSync
+from sync_assets.components.support_tables import SupportTables
 
-__all__ = ["SourceSync"]
+__all__ = ["SourceSync", "SupportTables"]

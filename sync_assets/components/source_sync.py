@@ -41,17 +41,21 @@ class StreamSync(dg.Model, dg.Resolvable):
 
     Attributes:
         description: what its records are, for people.
+        upstream: the asset that writes what this stream reads, as `a/b/c`; default none, it comes from outside.
         stores: vector stores that it is kept in.
         collection: what its collection is called in every store; default `<source>_<stream>`.
         embedding_model: default the installation's SYNC_ASSETS_MODEL.
         chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
+        keywords: derive keywords for its documents; they join the title in what is embedded.
     """
 
     description: str
+    upstream: str | None = None
     stores: list[str]
     collection: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,38}$")
     embedding_model: str | None = None
     chunk_tokens: int | None = Field(default=None, ge=16)
+    keywords: bool = False
 
     @model_validator(mode="after")
     def _some_store(self) -> "StreamSync":
@@ -87,27 +91,33 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         partitions = build_partitions(self.source, self.grain, self.start)
         assets: list[Any] = []
         for name, sync in self.streams.items():
-            stream = Stream(
-                source=self.source,
-                name=name,
-                grain=self.grain,
-                stores=tuple(sync.stores),
-                collection=sync.collection or f"{self.source}_{name}",
-                model=sync.embedding_model,
-                chunk_tokens=sync.chunk_tokens,
-            )
-            assets.extend(_StreamAssets(stream, sync.description, partitions, self.owners).build())
+            assets.extend(_StreamAssets(self.stream(name), sync, partitions, self.owners).build())
         return dg.Definitions(assets=assets)
+
+    def stream(self, name: str) -> Stream:
+        """One of the streams, as the stages take it."""
+        sync = self.streams[name]
+        return Stream(
+            source=self.source,
+            name=name,
+            grain=self.grain,
+            stores=tuple(sync.stores),
+            collection=sync.collection or f"{self.source}_{name}",
+            model=sync.embedding_model,
+            chunk_tokens=sync.chunk_tokens,
+            keywords=sync.keywords,
+        )
 
 
 class _StreamAssets:
     """The assets of one stream."""
 
     def __init__(
-        self, stream: Stream, description: str, partitions: dg.PartitionsDefinition, owners: Sequence[str]
+        self, stream: Stream, sync: StreamSync, partitions: dg.PartitionsDefinition, owners: Sequence[str]
     ) -> None:
         self._stream = stream
-        self._description = description
+        self._description = sync.description
+        self._written_by = [dg.AssetKey.from_user_string(sync.upstream)] if sync.upstream else []
         self._partitions = partitions
         self._owners = list(owners)
 
@@ -141,6 +151,7 @@ class _StreamAssets:
     def _upstream(self) -> dg.AssetSpec:
         return dg.AssetSpec(
             self._key("upstream"),
+            deps=self._written_by,
             description=f"{self._description} They live in the upstream system; nothing is triggered from here.",
             group_name=f"{self._stream.source}_{self._stream.name}",
             kinds={self._stream.source},
@@ -156,7 +167,7 @@ class _StreamAssets:
             context: dg.AssetExecutionContext, config: RawConfig, services: dg.ResourceParam[Services]
         ) -> dg.MaterializeResult:
             with failures():
-                options = RawOptions(sweep=config.sweep, limit=config.limit)
+                options = RawOptions(sweep=config.sweep, limit=config.limit, records=config.records)
                 batch, report = extract_raw(self._context(context, services), self._run_partitions(context), options)
                 return self._result(context, services, report, batch, [sweep_check(report, self._key("raw"))])
 

@@ -1,8 +1,10 @@
-"""The two demo companies at their start, the questions asked of them, and the records that they hold now.
+"""The three demo companies at their start, the questions asked of them, and the records that they hold now.
 
-`acme` makes cloud phones and office networks, English first; `polder` makes heat pumps and ventilation, Dutch first,
-and has a ticket portal for its own people beside the Freshdesk account. Everything is drawn with fixed seeds from the
-texts in `data/`, so every start is the same.
+`acme` makes cloud phones and office networks, English first, and has a support database beside the Freshdesk account;
+`polder` makes heat pumps and ventilation, Dutch first,
+and has a ticket portal for its own people beside the Freshdesk account; `solara` sells solar panels and batteries,
+English with some German articles, and has a Zoho Desk account only. Everything is drawn with fixed seeds from the texts
+in `data/`, so every start is the same.
 """
 
 from collections.abc import Iterator
@@ -20,12 +22,17 @@ from sync_assets.demo.people import build_people
 from sync_assets.demo.portal import PORTAL_TENANT, live_ids, write_portal
 from sync_assets.demo.records import AccountData, Json
 from sync_assets.demo.solutions import sent_article
+from sync_assets.demo.support_seed import SUPPORT_TENANT, article_ids, write_support_seed
 from sync_assets.demo.threads import build_tickets
 from sync_assets.demo.tickets import sent_ticket
+from sync_assets.demo.zoho_desk_account import ZohoDesk
+from sync_assets.demo.zoho_desk_content import build_account
+from sync_assets.demo.zoho_desk_protocol import ZohoData
 
 Stream = Literal["tickets", "articles"]
 STREAMS: tuple[Stream, ...] = ("tickets", "articles")
 TENANTS = ("acme", "polder")
+ZOHO_TENANTS = ("solara",)
 
 
 @dataclass(frozen=True)
@@ -46,28 +53,38 @@ class Question:
 
 
 class DemoCompany:
-    """Both companies with what they hold now.
+    """All companies with what they hold now.
 
     Args:
         portal: where `polder` keeps the database of its ticket portal; without one it has no portal.
+        seed: where `acme` keeps the JSON files of its support database; without one it has no support database.
 
     Attributes:
         desks: the Freshdesk accounts by tenant, as the simulator serves them.
+        zoho: the Zoho Desk accounts by tenant, likewise.
     """
 
-    def __init__(self, portal: Path | None = None) -> None:
+    def __init__(self, portal: Path | None = None, seed: Path | None = None) -> None:
         self.desks = {tenant: Desk(_start(tenant)) for tenant in TENANTS}
+        self.zoho = {tenant: ZohoDesk(_zoho_start(tenant)) for tenant in ZOHO_TENANTS}
         self.portal = portal
+        self.seed = seed
 
-    def open_portal(self) -> None:
-        """Put the ticket portal's database in its place, at its start."""
+    def write_files(self) -> None:
+        """Put the ticket portal's database and the support database's files in their places, at their start."""
         if self.portal is not None:
             write_portal(self.portal)
+        if self.seed is not None:
+            write_support_seed(self.seed)
 
     def record_ids(self, tenant: str, source: str, stream: str) -> list[str]:
         """The id of every live record of a stream as it is now: the truth that a synced store is compared with."""
         if source == "freshdesk":
             return [record_id for record_id, _ in self.records(tenant, stream)]  # pyright: ignore[reportArgumentType]
+        if source == "zoho_desk":
+            return [record_id for record_id, _ in self.zoho_records(tenant, stream)]
+        if source == "support_database":
+            return article_ids() if self.seed is not None and tenant == SUPPORT_TENANT else []
         if self.portal is None or tenant != PORTAL_TENANT:
             return []
         return live_ids(self.portal, stream)
@@ -90,6 +107,31 @@ class DemoCompany:
                 if article["status"] == 2:
                     suffix = "" if language == account.language else f"-{language}"
                     yield f"article-{article_id}{suffix}", sent_article(account, article, language)
+
+    def zoho_records(self, tenant: str, stream: str) -> Iterator[tuple[str, Json]]:
+        """Every live record of a Zoho Desk account with its id, read from memory; none where there is no account.
+
+        A ticket (not spam, not trashed, not archived) is as its own request sends it, without threads and comments; an
+        article (published, not trashed) likewise. A translation is a record.
+        """
+        if tenant not in self.zoho:
+            return
+        account = self.zoho[tenant].data
+        if stream == "tickets":
+            for ticket_id, ticket in list(account.tickets.items()):
+                if not any(ticket[mark] for mark in ("isSpam", "isTrashed", "isDeleted", "isArchived")):
+                    yield ticket_id, ticket
+            return
+        for article_id, translations in list(account.articles.items()):
+            for locale, article in list(translations.items()):
+                if article["status"] == "Published" and not article["isTrashed"]:
+                    yield f"article-{article_id}{'' if locale == account.locale else f'-{locale}'}", article
+
+
+@cache
+def _zoho_start(tenant: str) -> ZohoData:
+    parts = (_read(f"{tenant}/{name}.yaml") for name in ("account", "articles", "tickets"))
+    return build_account(tenant, *parts)
 
 
 @cache

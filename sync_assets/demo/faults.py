@@ -11,9 +11,13 @@ Malformation = Literal[
     "no_id", "unreadable_updated_at", "no_updated_at", "not_an_object", "numeric_subject", "null_text"
 ]
 
+_TIMES = ("updated_at", "modifiedTime", "commentedTime")
+_TITLES = ("subject", "title")
+_TEXTS = ("description", "description_text", "answer", "summary", "content", "plainText")
+
 
 class Fault(BaseModel):
-    """One order, as posted to `/{tenant}/_demo/faults`.
+    """One order, as posted to `/{tenant}/_demo/faults`, or `/{tenant}/_demo/zoho/faults` for a Zoho Desk account.
 
     Attributes:
         path: regular expression, searched in the path with its query, such as `/tickets\\?.*page=2`.
@@ -22,6 +26,7 @@ class Fault(BaseModel):
         retry_after: seconds, sent as `Retry-After` with `status`.
         delay: seconds to wait before answering.
         truncate: send only the first half of the body.
+        rows: send only so many rows of a list.
         malformed: send the ticket or article `record_id` in this broken form.
         record_id: which ticket or article `malformed` is about.
     """
@@ -34,8 +39,9 @@ class Fault(BaseModel):
     retry_after: int | None = Field(default=None, ge=0)
     delay: float = Field(default=0, ge=0)
     truncate: bool = False
+    rows: int | None = Field(default=None, ge=0)
     malformed: Malformation | None = None
-    record_id: int | None = None
+    record_id: int | str | None = None
 
     @field_validator("path")
     @classmethod
@@ -70,13 +76,16 @@ class Faults:
 
 
 def malform(answer: Any, faults: list[Fault]) -> Any:
-    """The answer (an object or a list of them) with the ordered records broken."""
-    broken: dict[int | None, Malformation] = {fault.record_id: fault.malformed for fault in faults if fault.malformed}
-    if not broken:
-        return answer
+    """The answer (an object, a list of them, or one below `data`) with rows left out and the ordered records broken."""
+    if isinstance(answer, dict) and isinstance(answer.get("data"), list):
+        return answer | {"data": malform(answer["data"], faults)}
+    broken: dict[int | str | None, Malformation] = {
+        fault.record_id: fault.malformed for fault in faults if fault.malformed
+    }
     if isinstance(answer, list):
-        return [_broken(item, broken.get(item.get("id"))) for item in answer]
-    return _broken(answer, broken.get(answer.get("id")))
+        rows = min((fault.rows for fault in faults if fault.rows is not None), default=len(answer))
+        return [_broken(item, broken.get(item.get("id"))) for item in answer[:rows]]
+    return _broken(answer, broken.get(answer.get("id"))) if isinstance(answer, dict) else answer
 
 
 def _broken(record: Json, malformation: Malformation | None) -> Any:
@@ -86,12 +95,16 @@ def _broken(record: Json, malformation: Malformation | None) -> Any:
         case "not_an_object":
             return "Internal error: record could not be rendered"
         case "no_id":
-            return {key: value for key, value in record.items() if key != "id"}
+            return {name: value for name, value in record.items() if name != "id"}
         case "no_updated_at":
-            return {key: value for key, value in record.items() if key != "updated_at"}
+            return {name: value for name, value in record.items() if name not in _TIMES}
         case "unreadable_updated_at":
-            return record | {"updated_at": "yesterday around noon"}
+            return _replaced(record, _TIMES, "yesterday around noon")
         case "numeric_subject":
-            return record | {"subject" if "subject" in record else "title": 42}
+            return _replaced(record, _TITLES, 42)
         case "null_text":
-            return record | {"description": None, "description_text": None}
+            return _replaced(record, _TEXTS, None)
+
+
+def _replaced(record: Json, names: tuple[str, ...], value: Any) -> Json:
+    return record | {name: value for name in names if name in record}

@@ -6,10 +6,15 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from sync_assets.demo import freshdesk, zoho_desk
 from sync_assets.demo.company import DemoCompany
-from sync_assets.demo.freshdesk import Clock, create_app, now
+from sync_assets.demo.freshdesk import Clock, now
 from sync_assets.demo.portal import PORTAL_TENANT
+from sync_assets.demo.support_seed import SUPPORT_TENANT
+from sync_assets.demo.zoho_desk_account import ZohoLimits
 from sync_assets.errors import SettingsError
 
 HOST = "127.0.0.1"
@@ -26,8 +31,9 @@ class DemoServers:
     Args:
         port: where to listen; 0 takes a free port.
         company: the records to serve; a new company at its start, without a ticket portal, where none is given.
-        clock: the present moment, for writes, the default window and the request budget.
-        requests_per_minute: request budget of each account.
+        clock: the present moment, for writes, the default window, tokens and the request budgets.
+        requests_per_minute: request budget of each Freshdesk account.
+        zoho_limits: credits and access tokens of each Zoho Desk account; the vendor's where not given.
     """
 
     def __init__(
@@ -36,12 +42,18 @@ class DemoServers:
         company: DemoCompany | None = None,
         clock: Clock = now,
         requests_per_minute: int = 5000,
+        zoho_limits: ZohoLimits | None = None,
     ) -> None:
         self.company = company or DemoCompany()
+        accounts = [
+            Mount(f"/{tenant}", zoho_desk.create_app(desk, clock, zoho_limits or ZohoLimits()))
+            for tenant, desk in self.company.zoho.items()
+        ]
+        others = Mount("/", freshdesk.create_app(self.company.desks, clock, requests_per_minute))
         self.port = port
         self._server = _Server(
             uvicorn.Config(
-                create_app(self.company.desks, clock, requests_per_minute),
+                Starlette(routes=[*accounts, others]),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -51,19 +63,32 @@ class DemoServers:
         self._thread: threading.Thread | None = None
 
     def base_url(self, tenant: str) -> str:
-        """The account's root, which stands for `https://{tenant}.freshdesk.com`."""
+        """The account's root, for `https://{tenant}.freshdesk.com`, or for Zoho's API and account server in one."""
         return f"http://{HOST}:{self.port}/{tenant}"
 
     @property
     def tenants(self) -> dict[str, dict[str, dict[str, str]]]:
         """The accounts as they stand in `tenants.yaml`."""
-        accounts = {
+        accounts: dict[str, dict[str, dict[str, str]]] = {
             tenant: {"freshdesk": {"base_url": self.base_url(tenant), "api_key": desk.data.api_key}}
             for tenant, desk in self.company.desks.items()
         }
         if self.company.portal is not None:
             url = f"sqlite:///{self.company.portal.absolute()}"
             accounts[PORTAL_TENANT]["ticket_portal"] = {"database_url": url, "time_zone": "UTC"}
+        if self.company.seed is not None:
+            accounts[SUPPORT_TENANT]["support_database"] = {"folder": str(self.company.seed.absolute())}
+        for tenant, zoho in self.company.zoho.items():
+            accounts[tenant] = {
+                "zoho_desk": {
+                    "data_center": zoho.data.data_center,
+                    "base_url": self.base_url(tenant),
+                    "org_id": zoho.data.org_id,
+                    "client_id": zoho.data.client_id,
+                    "client_secret": zoho.data.client_secret,
+                    "refresh_token": zoho.data.refresh_token,
+                }
+            }
         return accounts
 
     def __enter__(self) -> Self:
@@ -83,7 +108,7 @@ class DemoServers:
                 "Stop what uses it, or choose another port (0 takes a free one).",
             ) from None
         self.port = listener.getsockname()[1]
-        self.company.open_portal()
+        self.company.write_files()
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="demo-company", daemon=True)
         self._thread.start()
         self._server.started_serving.wait()

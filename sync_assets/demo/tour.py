@@ -6,10 +6,11 @@ What belongs here: the tour. The servers are in `server.py`, the company's recor
 import json
 import sys
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 import yaml
@@ -29,6 +30,9 @@ from sync_assets.services import Services
 from sync_assets.settings import load_settings
 from sync_assets.terminal import console, print_rows
 from sync_assets.vector_stores import Audience
+
+if TYPE_CHECKING:
+    from sync_assets.loads import LoadResult
 
 _MARK = "# Written by `sync-assets demo`, which replaces it. Give your own tenants another file or DAGSTER_HOME.\n"
 _WANTED_RECALL = 0.8
@@ -58,11 +62,12 @@ def routes() -> list[Route]:
 def serve(port: int) -> None:
     """Serve the demo company until Ctrl-C."""
     out = console()
-    with DemoServers(port, DemoCompany(_portal(load_settings().home))) as servers:
+    with DemoServers(port, _company(load_settings().home)) as servers:
         out.print("The demo company is served at:")
         for tenant in servers.tenants:
             out.print(f"  {servers.base_url(tenant)}")
         out.print(f"\nIts ticket portal's database is {escape(str(servers.company.portal))}", soft_wrap=True)
+        out.print(f"The files of its support database are in {escape(str(servers.company.seed))}", soft_wrap=True)
         out.print("\nPoint tenants at it in tenants.yaml:\n")
         typer.echo(yaml.safe_dump({"tenants": servers.tenants}, sort_keys=False))
         out.print("Then `sync-assets tenants check`. Ctrl-C stops the servers.")
@@ -70,8 +75,8 @@ def serve(port: int) -> None:
         _wait()
 
 
-def _portal(home: Path) -> Path:
-    return home / "demo" / "ticket_portal.sqlite"
+def _company(home: Path) -> DemoCompany:
+    return DemoCompany(home / "demo" / "ticket_portal.sqlite", home / "demo" / "support_seed")
 
 
 def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
@@ -81,18 +86,24 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
         SettingsError: the port is taken, or the tenants file is somebody's own.
     """
     from sync_assets.cli import print_status
-    from sync_assets.cli.session import print_result, run_sync
+    from sync_assets.cli.session import print_result, run_load, run_sync
     from sync_assets.sync import SyncRequest
 
     out = console()
-    company = DemoCompany(_portal(services.settings.home))
+    company = _company(services.settings.home)
     with DemoServers(port, company, requests_per_minute=_REQUESTS_PER_MINUTE) as servers:
         _write_tenants(services.settings.tenants_path, servers.tenants)
         services.close()  # forgets what the tenants file said before
         tenants = tuple(servers.tenants)
+        loads = [
+            run_load(services, tenant, None, False, as_json) for tenant in services.tenants.names("support_database")
+        ]
         result = run_sync(services, SyncRequest(tenants=tenants, everything=True, sweep=True), quiet=as_json)
+        result.failures += [failure for load in loads for failure in load.failures]
         if not as_json:
             print_result(result)
+            for load in loads:
+                _print_load(out, load)
         if result.failures:
             if as_json:
                 typer.echo(json.dumps({**result.summary(), "ok": False}))
@@ -221,6 +232,15 @@ def _sample(services: Services, store: str, position: float) -> dict[str, Any]:
         "question": question.text,
         "hits": [{"title": hit.title, "score": round(hit.score, 3), "url": hit.url} for hit in hits],
     }
+
+
+def _print_load(out: Console, load: "LoadResult") -> None:
+    """One line, and what was rejected: the demo's files have flaws on purpose."""
+    total = sum(load.tables.values(), Counter[str]())
+    counts = ", ".join(f"{total[name]} {name}" for name in ("read", "added", "unchanged", "merged", "rejected"))
+    out.print(f"Support database, {len(load.tables)} tables: {counts} rows. Rejected on purpose:", soft_wrap=True)
+    for row in load.rejected:
+        out.print(f"  {row.place}: {escape(row.reason)}", soft_wrap=True)
 
 
 def _print_comparisons(out: Console, comparisons: list[dict[str, Any]]) -> None:

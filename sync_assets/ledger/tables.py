@@ -162,6 +162,18 @@ embedding_cache = Table(
     comment="Every vector ever paid for, by the text it was made of",
 )
 
+enrichments = Table(
+    "enrichments",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("content_hash", Text, primary_key=True, comment="of all that the extractor was given"),
+    Column("extractor", Text, primary_key=True, comment="`adopted` counts for every extractor"),
+    Column("keywords", ARRAY(Text), nullable=False),
+    Column("combined_text", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Keywords that were ever derived, by the text they were derived from",
+)
+
 document_bodies = Table(
     "document_bodies",
     metadata,

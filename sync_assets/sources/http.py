@@ -107,6 +107,7 @@ class ApiClient:
         base_url: root of all paths, without a trailing slash.
         setting: where the account is configured, for remedies (`tenants.acme.freshdesk`).
         auth: credentials; they never appear in an error.
+        credential: the setting below `setting` that holds them, for remedies.
         transport: takes the place of the network in tests.
         clock: seconds that only grow.
         sleep: waits for so many seconds while the account's own limit is nearly used up.
@@ -120,6 +121,7 @@ class ApiClient:
         setting: str,
         limits: Limits,
         auth: httpx.Auth | None = None,
+        credential: str = "api_key",
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -129,6 +131,7 @@ class ApiClient:
         self._tenant = tenant
         self._base_url = base_url
         self._setting = setting
+        self._credential = credential
         self._limits = limits
         self._http = httpx.Client(auth=auth, timeout=limits.timeout, transport=transport)
         self._slots = threading.BoundedSemaphore(limits.max_concurrent_requests)
@@ -239,9 +242,9 @@ class ApiClient:
     def _remedy(self, status: int) -> str:
         match status:
             case 401:
-                return f"Wrong key: check {self._setting}.api_key."
+                return f"Wrong key: check {self._setting}.{self._credential}."
             case 403:
-                return f"The owner of {self._setting}.api_key lacks permission: widen its role or scope."
+                return f"The owner of {self._setting}.{self._credential} lacks permission: widen its role or scope."
             case 404:
                 return f"It does not exist there, or {self._setting}.base_url names another account."
             case 301 | 302 | 307 | 308:

@@ -36,6 +36,7 @@ class Stream:
         collection: what its collections are called in every store.
         model: embedding model; None means the installation's.
         chunk_tokens: longest chunk in the model's tokens; None means as long as the model reads.
+        keywords: derive keywords for its documents (`enrichment/`).
     """
 
     source: str
@@ -45,6 +46,7 @@ class Stream:
     collection: str
     model: str | None = None
     chunk_tokens: int | None = None
+    keywords: bool = False
 
     def of(self, tenant: str) -> StreamRef:
         return StreamRef(tenant, self.source, self.name)

@@ -1,11 +1,14 @@
 """Documents: raw records in platform-neutral form, told apart from what the ledger knows.
 
 What is older than the ledger's version is left out. What is unchanged keeps the ledger's version, so that a repeated
-run is the same to everything downstream.
+run is the same to everything downstream. Where the stream has keywords, documents get theirs here; one whose keywords
+can't be had goes on without them, and is in quarantine until it has them.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -23,11 +26,15 @@ from sync_assets.documents import (
     is_stale,
     next_floor,
 )
+from sync_assets.enrichment import article_of, enriched
 from sync_assets.hashing import SetDigest
 from sync_assets.ledger import DocumentRow, KnownDocument
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.raw import digest_rows, records_of
+
+if TYPE_CHECKING:
+    from sync_assets.enrichment.enricher import Enricher
 
 STAGE = "documents"
 
@@ -37,17 +44,16 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     report = Report.after(context, "raw", STAGE, raw.partitions)
     desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
-    accounts: dict[str, Source] = {}
-    try:
+    with _accounts(context) as account_of, _enricher(context) as enricher:
         read = {partition: SetDigest() for partition in raw.partitions}
         for partition, table in raw.pages():
             tenant = partition.tenant
             for row in digest_rows(table):
                 read[partition].add(row)
-            if tenant not in accounts:
-                accounts[tenant] = context.services.tenants.open(context.stream.source, tenant)
             records = list(records_of(table))
-            documents, failed = _parse(context, accounts[tenant], records)
+            documents, failed = _parse(context, account_of(tenant), records)
+            if enricher is not None:
+                failed |= _enrich(enricher, tenant, documents)
             with context.services.ledger.lock("documents", *context.stream.of(tenant)):
                 rows = _compare(context, partition, records, documents, report)
             desk.settle(partition, failed, list(documents))
@@ -56,10 +62,40 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
             context.advance(tenant, STAGE, report.total("records"), report.upstream_rows)
         for partition, rows in read.items():
             report.distrust_unless(partition, rows.hexdigest())
-    finally:
-        for account in accounts.values():
-            account.close()
     return writer.finish(record_states(context, report)), report
+
+
+@contextmanager
+def _accounts(context: Context) -> Iterator[Callable[[str], Source]]:
+    """A tenant's account, opened when it is first asked for; all are closed at the end."""
+    with ExitStack() as stack:
+        yield cache(lambda tenant: stack.enter_context(context.services.tenants.open(context.stream.source, tenant)))
+
+
+@contextmanager
+def _enricher(context: Context) -> Iterator["Enricher | None"]:
+    """None where the stream has no keywords."""
+    if not context.stream.keywords:
+        yield None
+        return
+    from sync_assets.enrichment.enricher import open_enricher
+
+    with open_enricher(context.services) as enricher:
+        yield enricher
+
+
+def _enrich(enricher: "Enricher", tenant: str, documents: dict[str, Document | None]) -> dict[str, str]:
+    """Give a page's documents their keywords; returns reasons by record id for those that stay without."""
+    articles = {record_id: article_of(document) for record_id, document in documents.items() if document is not None}
+    found, failed = enricher.enrich(tenant, list(articles.values()))
+    reasons: dict[str, str] = {}
+    for record_id, article in articles.items():
+        document, key = documents[record_id], article.content_hash
+        if key in failed:
+            reasons[record_id] = str(failed[key])
+        elif document is not None:
+            documents[record_id] = enriched(document, found[key])
+    return reasons
 
 
 def _parse(
@@ -69,19 +105,29 @@ def _parse(
     documents: dict[str, Document | None] = {}
     failed: dict[str, str] = {}
     for record in records:
-        if record.event == "malformed" or (record.event == "live" and record.modified_at is None):
-            failed[record.record_id] = record.problem or "The record has no modification time."
-        elif record.event == "deleted":
+        if record.event == "deleted":
             documents[record.record_id] = None
-        else:
-            try:
-                documents[record.record_id] = account.to_document(context.stream.name, record)
-            except ValidationError as error:
-                first = error.errors(include_input=False, include_url=False)[0]
-                failed[record.record_id] = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-            except ValueError as error:
-                failed[record.record_id] = str(error)
+            continue
+        try:
+            documents[record.record_id] = parse(account, context.stream.name, record)
+        except ValueError as error:
+            failed[record.record_id] = str(error)
     return documents, failed
+
+
+def parse(account: Source, stream: str, record: Record) -> Document:
+    """The document of a record that is not deleted, without keywords.
+
+    Raises:
+        ValueError: the record can't be read; the text says why, without the value.
+    """
+    if record.event == "malformed" or record.modified_at is None:
+        raise ValueError(record.problem or "The record has no modification time.")
+    try:
+        return account.to_document(stream, record)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
 
 
 def _compare(

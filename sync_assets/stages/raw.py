@@ -2,7 +2,8 @@
 
 Windows are the fast path: one listing for each contiguous stretch, from where the last fetch ended. The sweep is the
 guarantee: a listing of all live ids, compared with the ledger; what differs is fetched by id and joins the last window
-of the run. Records in quarantine are fetched again in the same way.
+of the run. Records in quarantine are fetched again in the same way, and so are records that were asked for by id, in a
+run that lists nothing.
 """
 
 import bisect
@@ -40,6 +41,9 @@ class RawOptions(BaseModel):
     )
     limit: int | None = Field(
         default=None, ge=1, description="Stop after this many records of each tenant; moves no watermark"
+    )
+    records: list[str] = Field(
+        default=[], description="Fetch only the records of these ids, and list no window; moves no watermark"
     )
 
 
@@ -93,6 +97,9 @@ class _TenantExtraction:
         self._given_up = {record.record_id for record in self._held if record.attempts >= ceiling}
 
     def run(self) -> None:
+        if self._options.records:
+            self._fetch_by_id(self._options.records)
+            return
         started = self._context.clock()
         carried: list[Partition] = []
         for stretch in _stretches(self._windows):
@@ -114,6 +121,23 @@ class _TenantExtraction:
                 rows.hexdigest(), rows.rows, started, self._options.limit is None
             )
 
+    def _fetch_by_id(self, record_ids: Sequence[str]) -> None:
+        """Add these records as they are now to the last window; how far upstream is known stays as it was."""
+        self._fetch_authoritative(list(dict.fromkeys(record_ids)))
+        names = [window.window for window in self._windows]
+        states = self._context.services.ledger.window_states(self._ref, STAGE, names)
+        for window in self._windows:
+            before = states.get(window.window)
+            trusted = before is not None and before.digest == self._stored_digest(window)
+            self._carry_over(window)
+            rows = self._report.digests[window]
+            self._states[(window.tenant, window.window)] = WindowState(
+                rows.hexdigest(),
+                rows.rows,
+                before.fetched_until if before is not None and trusted else None,
+                before is not None and trusted and before.complete,
+            )
+
     def _resume_point(self, window: Partition) -> tuple[datetime, bool]:
         """Where to start in the first window of a stretch, and whether its stored records are to be carried over.
 
@@ -126,13 +150,16 @@ class _TenantExtraction:
         known_until = state.fetched_until - timedelta(minutes=self._context.services.settings.overlap_minutes)
         if known_until >= window.end:
             return window.start, False
+        if self._stored_digest(window) != state.digest:
+            return window.start, False
+        return max(window.start, known_until), True
+
+    def _stored_digest(self, window: Partition) -> str:
         stored = SetDigest()
         for table in self._stored(window):
             for row in digest_rows(table):
                 stored.add(row)
-        if stored.hexdigest() != state.digest:
-            return window.start, False
-        return max(window.start, known_until), True
+        return stored.hexdigest()
 
     def _carry_over(self, window: Partition) -> None:
         """Keep the stored records of a continued window that were not fetched anew."""
@@ -178,7 +205,11 @@ class _TenantExtraction:
             for record_id in difference.wanted
             if (record_id not in self._seen or record_id in difference.rewound) and record_id not in self._given_up
         ]
-        found = self._account.fetch(stream.name, [*wanted, *gone])
+        self._fetch_authoritative([*wanted, *gone])
+
+    def _fetch_authoritative(self, record_ids: Sequence[str]) -> None:
+        """Records as they are now, which stand whatever their modification time."""
+        found = self._account.fetch(self._context.stream.name, record_ids)
         self._write((record.model_copy(update={"authoritative": True}) for record in found), late=True)
 
     def _refuse(self, reason: str) -> None:

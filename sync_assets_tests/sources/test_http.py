@@ -138,6 +138,20 @@ def test_a_refusal_is_not_retried_and_has_a_remedy(status: int, remedy: str) -> 
     assert calls == ["/things"]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_names_the_setting_that_holds_the_credentials(status: int) -> None:
+    api = ApiClient(
+        new_tenant(),
+        "https://desk.example",
+        setting="tenants.acme.zoho_desk",
+        credential="refresh_token",
+        limits=Limits(),
+        transport=httpx.MockTransport(answers(httpx.Response(status))),
+    )
+    with pytest.raises(ApiStatusError, match=r"tenants\.acme\.zoho_desk\.refresh_token"):
+        api.get("/things")
+
+
 def test_no_content_is_an_answer() -> None:
     assert client(answers(httpx.Response(204))).get("/things").body is None
 

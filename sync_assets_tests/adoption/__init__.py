@@ -1,0 +1,1 @@
+"""Older vectors and files, taken over."""

@@ -1,0 +1,1 @@
+"""Keywords: their text, their extractors, their cache, and what a sync makes of them."""
