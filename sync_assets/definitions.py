@@ -7,9 +7,11 @@ from pathlib import Path
 import dagster as dg
 
 import sync_assets.defs
+from sync_assets.components import SourceSync
 from sync_assets.io_managers.object_storage import ObjectStorageIOManager
 from sync_assets.io_managers.postgres import PostgresIOManager
 from sync_assets.services import Services
+from sync_assets.stages import Stream
 
 
 @dg.resource
@@ -37,14 +39,25 @@ def build_defs(services: Services | None = None) -> dg.Definitions:
     Args:
         services: what the assets work with; default what the environment's settings name, opened by each run.
     """
-    # Not `load_from_defs_folder`: that one needs the checkout's pyproject.toml, which an installed package lacks.
-    tree = dg.ComponentTree.from_module(sync_assets.defs, project_root=Path(__file__).parent.parent)
     resources = {
         "services": _services if services is None else dg.ResourceDefinition.hardcoded_resource(services),
         "object_storage": _object_storage,
         "documents": _documents,
     }
-    return dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources=resources, executor=dg.in_process_executor))
+    return dg.Definitions.merge(
+        _tree().build_defs(), dg.Definitions(resources=resources, executor=dg.in_process_executor)
+    )
+
+
+def streams() -> list[Stream]:
+    """Every stream that `defs/` configures."""
+    found = _tree().get_all_components(of_type=SourceSync)
+    return [component.stream(name) for component in found for name in component.streams]
+
+
+def _tree() -> dg.ComponentTree:
+    # Not `load_from_defs_folder`: that one needs the checkout's pyproject.toml, which an installed package lacks.
+    return dg.ComponentTree.from_module(sync_assets.defs, project_root=Path(__file__).parent.parent)
 
 
 # A run asks for them several times; they hold nothing that is open.

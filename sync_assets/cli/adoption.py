@@ -5,7 +5,6 @@ What belongs here: their options, and what they print. What they do is in `enric
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from sync_assets.sync import SyncResult
 
 Tenant = Annotated[str, typer.Option("--tenant", help="Whose documents.", show_default=False)]
+
+# What LangChain calls it.
+_TABLE = "public.langchain_pg_embedding"
 
 _SHOWN = 20
 _RECORDS_A_SYNC = 1_000
@@ -79,8 +81,8 @@ def adopt(
         str | None,
         typer.Option(
             "--table",
-            help="schema.table with vectors, such as public.langchain_pg_embedding, in the database that "
-            "SYNC_ASSETS_ADOPT_DATABASE_URL names; default the installation's own.",
+            help="schema.table with vectors, in the database that SYNC_ASSETS_ADOPT_DATABASE_URL names (default the "
+            f"installation's own); default {_TABLE}, where no --files are given.",
         ),
     ] = None,
     collection: Annotated[str | None, typer.Option("--collection", help="Only this collection of the table.")] = None,
@@ -99,15 +101,15 @@ def adopt(
 
     Examples:
 
-        sync-assets adopt --tenant solara --source zoho_desk --table public.langchain_pg_embedding --dry-run
+        sync-assets adopt --tenant solara --source zoho_desk --dry-run
+
+        sync-assets adopt --tenant solara --source zoho_desk --table vectors.old_articles
 
         sync-assets adopt --tenant solara --source zoho_desk --files s3://bucket/solara/zohodesk-data
     """
     from sync_assets.adoption import AdoptionRequest
     from sync_assets.adoption import adopt as take_over
 
-    if table is None and files is None:
-        raise SettingsError("There is nothing to adopt from.", "Give --table, --files, or both.")
     with open_services() as services:
         _check_account(services, tenant, source)
         chosen = _stream(source, stream)
@@ -115,7 +117,7 @@ def adopt(
             tenant,
             replace(chosen, model=model or chosen.model),
             _adopted_database(services),
-            table,
+            table or (None if files else _TABLE),
             collection,
             files,
             dry_run,
@@ -135,23 +137,13 @@ def _adopted_database(services: Services) -> str:
     return url.get_secret_value() if url else database_url(services.settings)
 
 
-def _streams() -> "list[Stream]":
-    """The streams that `defs/` configures."""
-    import dagster as dg
-
-    import sync_assets.defs
-    from sync_assets.components import SourceSync
-
-    tree = dg.ComponentTree.from_module(sync_assets.defs, project_root=Path(sync_assets.defs.__file__).parents[2])
-    found = tree.get_all_components(of_type=SourceSync)
-    return [component.stream(name) for component in found for name in component.streams]
-
-
 def _stream(source: str, name: str) -> "Stream":
-    streams = {found.name: found for found in _streams() if found.source == source}
-    if name not in streams:
-        raise SettingsError(f"Unknown stream {name!r} of {source}.", f"Known are: {', '.join(streams) or 'none'}.")
-    return streams[name]
+    from sync_assets.definitions import streams
+
+    known = {found.name: found for found in streams() if found.source == source}
+    if name not in known:
+        raise SettingsError(f"Unknown stream {name!r} of {source}.", f"Known are: {', '.join(known) or 'none'}.")
+    return known[name]
 
 
 def _keyword_streams(services: Services, tenant: str, source: str | None) -> "list[Stream]":
@@ -160,12 +152,14 @@ def _keyword_streams(services: Services, tenant: str, source: str | None) -> "li
     Raises:
         SettingsError: there is none.
     """
+    from sync_assets.definitions import streams
+
     if source is not None:
         _check_account(services, tenant, source)
     sources = services.tenants.sources(tenant)
     found = [
         stream
-        for stream in _streams()
+        for stream in streams()
         if stream.keywords and stream.source in sources and source in (None, stream.source)
     ]
     if not found:

@@ -19,10 +19,12 @@ from rich.markup import escape
 
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
-from sync_assets.definitions import build_defs
+from sync_assets.definitions import build_defs, streams
 from sync_assets.demo.company import QUESTIONS, DemoCompany, Question
 from sync_assets.demo.server import DemoServers
 from sync_assets.documents import Document, Visibility
+from sync_assets.enrichment import article_of, enriched
+from sync_assets.enrichment.enricher import open_enricher
 from sync_assets.errors import SettingsError
 from sync_assets.hashing import text_hash
 from sync_assets.search import search
@@ -159,12 +161,14 @@ def compare(
 ) -> list[dict[str, Any]]:
     """Ids and hashes that each store lists, against those computed from the company's records as they are now.
 
-    Nothing of the pipeline's state is used but the registry, which says which collection and model a stream has:
-    records are fetched by id, documents and chunks made of them anew.
+    Nothing of the pipeline's state is used but the registry, which says which collection and model a stream has, and
+    keywords that were paid for: records are fetched by id, documents and chunks made of them anew.
     """
     record_ids = company.record_ids(tenant, source, stream)
     with services.tenants.open(source, tenant) as account:
         documents = [account.to_document(stream, record) for record in account.fetch(stream, record_ids)]
+    if any(found.keywords for found in streams() if (found.source, found.name) == (source, stream)):
+        documents = _with_keywords(services, tenant, documents)
     comparisons = []
     for store in stores:
         route = next(route for route in routes() if route[:3] == (source, stream, store))
@@ -188,6 +192,14 @@ def compare(
             }
         )
     return comparisons
+
+
+def _with_keywords(services: Services, tenant: str, documents: Sequence[Document]) -> list[Document]:
+    with open_enricher(services) as enricher:
+        articles = [article_of(document) for document in documents]
+        found, _ = enricher.enrich(tenant, articles)
+        hashes = [article.content_hash for article in articles]
+        return [enriched(document, found[key]) for document, key in zip(documents, hashes, strict=True)]
 
 
 def _expected(services: Services, documents: Sequence[Document], model: str | None) -> dict[str, str]:

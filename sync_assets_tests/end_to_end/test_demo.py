@@ -31,18 +31,18 @@ from sync_assets_tests.dagster_assets.world import fresh_database
 def installation(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
     """A home without tenants; its servers don't run."""
     with fresh_database(postgres_url) as url:
-        made = Installation(tmp_path / "home", url, DemoServers())
+        made = Installation(tmp_path / "home", url, DemoServers(0, small_company()))
         made.tenants_file.unlink()
         yield made
 
 
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tour through a small company, whose ticket portal is whole."""
+    """The tour through small Freshdesk accounts; all else is whole."""
 
-    def small(portal: Path) -> DemoCompany:
-        company = small_company()
-        company.portal = portal
+    def small(portal: Path, seed: Path) -> DemoCompany:
+        company, whole = small_company(), DemoCompany(portal, seed)
+        company.portal, company.seed, company.zoho = whole.portal, whole.seed, whole.zoho
         return company
 
     monkeypatch.setattr(tour, "DemoCompany", small)
@@ -62,6 +62,8 @@ EXPECTED = {
         for store in ("pgvector", "qdrant")
     ),
     *(("polder", "ticket_portal", stream, "chroma") for stream in PORTAL_STREAMS),
+    *(("solara", "zoho_desk", stream, "pgvector") for stream in ("articles", "tickets")),
+    ("acme", "support_database", "kb_articles", "qdrant"),
 }
 # The first collection of each store that the sabotage below strikes.
 STRUCK = {"chroma": "configuration_items", "pgvector": "freshdesk_tickets", "qdrant": "freshdesk_tickets"}
@@ -86,11 +88,13 @@ def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_text_that
     asked = {source: sum(question.source == source for question in QUESTIONS) for source in SOURCE_NAMES}
     assert re.search(
         rf"first five results: chroma \d+% of {asked['ticket_portal']}, "
-        rf"pgvector \d+% of {asked['freshdesk']}, qdrant \d+% of {asked['freshdesk']}\n",
+        rf"pgvector \d+% of {asked['freshdesk'] + asked['zoho_desk']}, "
+        rf"qdrant \d+% of {asked['freshdesk'] + asked['support_database']}\n",
         first.out,
     )
     assert "Fewer than 80%" in first.out
     assert "sync-assets upstream serve --port" in first.out
+    assert "923 read, 919 added, 0 unchanged, 1 merged, 3 rejected rows" in first.out
     portal = installation.home / "demo" / "ticket_portal.sqlite"
     (change,) = re.findall(r"^ *python (-c .*)$", first.out, re.MULTILINE)
     subprocess.run([sys.executable, *shlex.split(change)], check=True)
@@ -170,7 +174,7 @@ def test_the_whole_demo_with_the_real_model(installation: Installation) -> None:
     assert first.json["stores_equal"]
     assert first.json["recall_at_5"].keys() == STRUCK.keys()
     assert min(first.json["recall_at_5"].values()) >= 0.8
-    assert first.json["documents"] >= 480 + 300 + 56 + 140
+    assert first.json["documents"] >= 480 + 300 + 56 + 130 + 100 + 30
     assert first.json["embedded"] > 0
     second = installation.run("demo", "--json", "--port", port_of(installation), **environment)
     assert second.code == 0, second
