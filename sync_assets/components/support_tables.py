@@ -13,7 +13,7 @@ from pydantic import Field
 from sqlalchemy.dialects import postgresql
 
 from sync_assets.components.failures import failures
-from sync_assets.components.metadata import markdown_table, quarantine_check
+from sync_assets.components.metadata import attach_partition_metadata, markdown_table, quarantine_check
 from sync_assets.components.partitions import tenants_name
 from sync_assets.components.progress import progress_of
 from sync_assets.errors import SettingsError
@@ -95,15 +95,15 @@ def _load(context: dg.AssetExecutionContext, config: LoadConfig, services: Servi
             reset=config.reset,
             on_progress=lambda table, done, total, tenant=tenant: progress(f"{tenant} {SOURCE}/{table}", done, total),
         )
-        for notice in reports[tenant].notices:
-            context.log.warning("%s", notice)
     for table in selected:
+        # What is about files of no table stands at the first one.
+        metadata = {
+            tenant: _metadata(report.tables[table.name], report.notices if table is selected[0] else [])
+            for tenant, report in reports.items()
+        }
+        attach_partition_metadata(context, _key(table), metadata)
         held = _settle(services, reports, table)
-        yield dg.MaterializeResult(
-            asset_key=_key(table),
-            metadata=_metadata([report.tables[table.name] for report in reports.values()]),
-            check_results=[quarantine_check(held, _key(table))],
-        )
+        yield dg.MaterializeResult(asset_key=_key(table), check_results=[quarantine_check(held, _key(table))])
 
 
 def _key(table: sa.Table) -> dg.AssetKey:
@@ -111,7 +111,7 @@ def _key(table: sa.Table) -> dg.AssetKey:
 
 
 def folder_of(services: Services, tenant: str) -> Path:
-    """The folder that a tenant's account names.
+    """The folder that a tenant's account names; a relative one lies beside the tenants file.
 
     Raises:
         SettingsError: it names none.
@@ -123,7 +123,7 @@ def folder_of(services: Services, tenant: str) -> Path:
             f"No folder of JSON files is named for the support database of {tenant!r}.",
             f"Set tenants.{tenant}.{SOURCE}.folder, or load with --folder.",
         )
-    return account.folder
+    return services.settings.tenants_path.parent / account.folder
 
 
 def _settle(services: Services, reports: Mapping[str, LoadReport], table: sa.Table) -> list[QuarantinedRecord]:
@@ -153,17 +153,20 @@ def _settle(services: Services, reports: Mapping[str, LoadReport], table: sa.Tab
     return held
 
 
-def _metadata(reports: Sequence[TableReport]) -> dict[str, Any]:
-    """Counts over the run's tenants, what was rejected, and what is worth knowing."""
-    counts = ("read", "added", "changed", "unchanged", "merged")
-    rejected = [row for report in reports for row in report.rejected]
-    notices = [notice for report in reports for notice in report.notices]
-    metadata: dict[str, Any] = {name: sum(getattr(report, name) for report in reports) for name in counts}
-    metadata["rejected"] = len(rejected)
-    if rejected:
-        rows = [{"place": row.place, "row": row.row_id, "reason": row.reason} for row in rejected[:_SAMPLE]]
+def _metadata(report: TableReport, more_notices: Sequence[str]) -> dict[str, Any]:
+    """Counts of one tenant's table, what was rejected, and what is worth knowing."""
+    metadata: dict[str, Any] = {
+        "read": report.read,
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "merged": report.merged,
+        "rejected": len(report.rejected),
+    }
+    if report.rejected:
+        rows = [{"place": row.place, "row": row.row_id, "reason": row.reason} for row in report.rejected[:_SAMPLE]]
         metadata["rejected_rows"] = dg.MetadataValue.md(markdown_table(rows))
-    if notices:
+    if notices := [*report.notices, *more_notices]:
         metadata["notices"] = dg.MetadataValue.md("\n".join(f"- {notice}" for notice in notices))
     return metadata
 

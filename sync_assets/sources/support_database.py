@@ -52,7 +52,8 @@ class Account(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: Path | None = Field(
-        default=None, description="Folder of the JSON files that its tables are loaded from, unless a load names one"
+        default=None,
+        description="JSON files of its tables, unless a load names other ones; relative to the tenants file",
     )
 
 

@@ -45,6 +45,12 @@ def seed() -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def write_seed(folder: Path, rows: dict[str, list[dict[str, Any]]]) -> None:
+    folder.mkdir(exist_ok=True)
+    for table, found in rows.items():
+        (folder / f"{table}.json").write_text(json.dumps({"records": found}))
+
+
 class Support:
     """An installation whose tenant acme has a support database and nothing else."""
 
@@ -55,9 +61,7 @@ class Support:
         self.write_tenants("acme")
 
     def write(self, rows: dict[str, list[dict[str, Any]]]) -> None:
-        self.folder.mkdir(exist_ok=True)
-        for table, found in rows.items():
-            (self.folder / f"{table}.json").write_text(json.dumps({"records": found}))
+        write_seed(self.folder, rows)
 
     def write_tenants(self, *tenants: str) -> None:
         accounts = {tenant: {"support_database": {"folder": str(self.folder)}} for tenant in tenants}
@@ -115,6 +119,41 @@ def test_a_load_fills_the_tables_and_the_store_and_accounts_for_every_row(suppor
         {"category": name, "in_sql": 1, "in_store": 1} for name in ("account", "api", "billing")
     ]
     assert len(report["searches"]) == 6
+
+
+def test_a_file_that_is_no_tables_is_named(support: Support) -> None:
+    (support.folder / "leftovers.json").write_text("[]")
+    assert any("leftovers.json belongs to no table" in notice for notice in support.run("load", code=3)["notices"])
+
+
+def test_a_run_over_two_tenants_shows_each_its_own(support: Support) -> None:
+    support.write_tenants("acme", "polder")
+    accounts = yaml.safe_load(support.installation.tenants_file.read_text())
+    accounts["tenants"]["polder"]["support_database"]["folder"] = "other"
+    support.installation.tenants_file.write_text(yaml.safe_dump(accounts))
+    write_seed(support.installation.home / "other", {"customers": seed()["customers"][:1]})
+    with support.installation.services() as services, dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("support_database_tenants", ["acme", "polder"])
+        result = (
+            build_defs(services)
+            .resolve_implicit_global_asset_job_def()
+            .execute_in_process(
+                asset_selection=[dg.AssetKey(["support_database", "tables", "customers"])],
+                instance=instance,
+                tags={"dagster/asset_partition_range_start": "acme", "dagster/asset_partition_range_end": "polder"},
+            )
+        )
+    found = {
+        event.partition: event.step_materialization_data.materialization.metadata
+        for event in result.all_events
+        if event.event_type_value == "ASSET_MATERIALIZATION"
+    }
+    assert {tenant: (metadata["read"].value, metadata["merged"].value) for tenant, metadata in found.items()} == {
+        "acme": (3, 1),
+        "polder": (1, 0),
+    }
+    assert ADA in str(found["acme"]["notices"].value)
+    assert "notices" not in found["polder"]
 
 
 def test_a_second_load_changes_nothing(support: Support) -> None:
