@@ -99,8 +99,8 @@ class Installation:
     def write_tenants(self, **keys: str) -> None:
         """(Re)write the tenants file; `keys` stand in place of a tenant's right key."""
         tenants: dict[str, Any] = self.servers.tenants
-        for tenant, accounts in tenants.items():
-            account = accounts["freshdesk"]
+        for tenant in self.servers.company.desks:
+            account = tenants[tenant]["freshdesk"]
             account["limits"] = {"max_attempts": 2, "max_retry_wait": 0, "breaker_failures": 1000}
             account["api_key"] = keys.get(tenant, account["api_key"])
         self.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}))
@@ -178,10 +178,10 @@ class Installation:
             listed = services.store(store).scan(registered.collection, tenant)
             return {chunk.document_id.rsplit("_", 1)[-1] for chunk in listed}
 
-    def compare(self, tenant: str, store: str, stream: Stream = "tickets") -> dict[str, Any]:
+    def compare(self, tenant: str, store: str, stream: Stream = "tickets", source: str = "freshdesk") -> dict[str, Any]:
         """What a store lists, against what the company's records give when computed anew."""
         with self.services() as services:
-            (found,) = compare(services, self.servers.company, tenant, stream, [store])
+            (found,) = compare(services, self.servers.company, tenant, stream, [store], source)
             return found
 
     def assert_in_step(self, *tenants: str, stores: tuple[str, ...] = STORES) -> None:
