@@ -13,10 +13,13 @@ from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 
 from sync_assets.adoption import KINDS, AdoptionReport, AdoptionRequest, adopt
+from sync_assets.adoption.files import VectordataFiles
+from sync_assets.adoption.rows import Row, Unreadable
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import FingerprintMismatch, StorageError, StoreError
 from sync_assets.ledger import tables as t
 from sync_assets_tests.articles import TENANT, Article, World
+from sync_assets_tests.conftest import BUCKET
 from sync_assets_tests.dagster_assets.world import fresh_database
 
 TABLE = "public.langchain_pg_embedding"
@@ -290,3 +293,21 @@ def test_enriched_groups_count_where_there_are_any_and_two_tenants_are_refused(
         adopt(world.services, request(world, table=None, files=str(tmp_path)))
     with pytest.raises(StorageError, match="no older files"):
         adopt(world.services, request(world, table=None, files=str(tmp_path / "nothing")))
+
+
+def test_files_are_read_from_a_bucket_below_one_tenants_prefix(s3: Any, s3_url: str) -> None:
+    record = {"id": "1", "title": "Question", "answer": "Answer", "keywords": "one, two"}
+    stored = {
+        "solara/zohodesk-data/synced/vectordata_20240101_000000.json": [record],
+        "solara/zohodesk-data/synced/vectordata_20241231_000000.json": [record, {**record, "id": "2"}, "broken"],
+        "other/zohodesk-data/synced/vectordata_20250101_000000.json": [{**record, "id": "of another tenant"}],
+    }
+    for key, content in stored.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(content).encode())
+    with VectordataFiles(f"s3://{BUCKET}/solara", s3_url) as files:
+        for _ in range(2):
+            rows = list(files)
+            assert [row.ids for row in rows if isinstance(row, Row)] == [["1"], ["2"]]
+            assert [row.reason for row in rows if isinstance(row, Unreadable)] == ["no JSON object"]
+    with VectordataFiles(f"s3://{BUCKET}", s3_url) as files, pytest.raises(StorageError, match="2 folders"):
+        list(files)

@@ -12,14 +12,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import boto3
 import dagster as dg
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto.server import ThreadedMotoServer
 
 from sync_assets.batches import Batch, BatchWriter, FileLayout, Partition, raw_table
 from sync_assets.components.partitions import build_partitions, to_partition
@@ -28,6 +26,7 @@ from sync_assets.io_managers.object_storage import ObjectStorageIOManager
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import utc_now
+from sync_assets_tests.conftest import BUCKET
 from sync_assets_tests.dagster_assets.world import (
     FILE_STAGES,
     RANGE_END,
@@ -41,7 +40,6 @@ from sync_assets_tests.dagster_assets.world import (
 )
 from sync_assets_tests.laws.upstream import START
 
-BUCKET = "batches"
 PREFIX = "some/prefix/"
 
 
@@ -69,35 +67,6 @@ class Files:
 
     def _keys(self) -> list[str]:
         return [item["Key"] for item in self._client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
-
-
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of an empty bucket; credentials stand in the environment, as in production."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_MAX_ATTEMPTS": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    client: Any = boto3.client("s3", endpoint_url=s3_url)
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=item["Key"])
-    client.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.fixture(params=["folder", "s3"])
