@@ -44,7 +44,6 @@ def open_table(request: "AdoptionRequest", key: str, model: ModelFingerprint) ->
     with _database_errors(), psycopg.connect(request.database_url, connect_timeout=_CONNECT_SECONDS) as connection:
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        register_vector(connection)
         yield Table(connection, request, key, model)
 
 
@@ -60,6 +59,7 @@ class Table:
         self._schema, self._name = schema or "public", name
         self._label = f"{self._schema}.{name}"
         columns = self._columns()
+        register_vector(connection)
         self._is_product = columns >= _PRODUCT
         if not self._is_product and not columns >= _LANGCHAIN:
             raise StoreError(
@@ -90,7 +90,10 @@ class Table:
             (self._schema, self._name),
         ).fetchall()
         if not rows:
-            raise StoreError(f"There is no table {self._label}.", "Name it with --table schema.table.")
+            raise StoreError(
+                f"There is no table {self._label}.",
+                "Name it with --table schema.table, and its database with SYNC_ASSETS_ADOPT_DATABASE_URL.",
+            )
         return {name for (name,) in rows}
 
     def _check_fingerprint(self, key: str, model: ModelFingerprint) -> None:

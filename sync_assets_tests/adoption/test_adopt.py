@@ -236,6 +236,11 @@ def test_a_table_of_an_unknown_layout_is_refused_with_what_was_expected(world: W
         adopt(world.services, request(world, table="absent"))
 
 
+def test_a_database_without_the_table_says_so_where_it_has_no_vectors_at_all(world: World, postgres_url: str) -> None:
+    with fresh_database(postgres_url) as empty, pytest.raises(StoreError, match=r"no table public\.langchain_pg"):
+        adopt(world.services, request(world)._replace(database_url=empty))
+
+
 def test_what_contradicts_upstream_is_listed_by_field(world: World, old: OldTable) -> None:
     world.centre.articles["1"] = Article("Reset", "Press the button.", category="Batteries")
     metadata = {"id": "1", "title": "Reset it", "link": "https://old.example/1", "metadata": {"category": "Panels"}}
