@@ -93,7 +93,10 @@ def load_tables(
             Rejection(held.stage, held.payload_ref, held.record_id, held.reason)
             for held in services.ledger.quarantined(tenant, SOURCE, TABLES_STREAM)
         ],
-        [f"{key.path[-1]}: {notice}" for key, found in runs.texts(run, "notices").items() for notice in found],
+        [
+            *(line for found in runs.texts(run, "files_left_out").values() for line in found),
+            *(f"{key.path[-1]}: {line}" for key, found in runs.texts(run, "notices").items() for line in found),
+        ],
         failures,
     )
 

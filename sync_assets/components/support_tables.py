@@ -153,7 +153,7 @@ def _settle(services: Services, reports: Mapping[str, LoadReport], table: sa.Tab
     return held
 
 
-def _metadata(report: TableReport, more_notices: Sequence[str]) -> dict[str, Any]:
+def _metadata(report: TableReport, files_left_out: Sequence[str]) -> dict[str, Any]:
     """Counts of one tenant's table, what was rejected, and what is worth knowing."""
     metadata: dict[str, Any] = {
         "read": report.read,
@@ -166,8 +166,9 @@ def _metadata(report: TableReport, more_notices: Sequence[str]) -> dict[str, Any
     if report.rejected:
         rows = [{"place": row.place, "row": row.row_id, "reason": row.reason} for row in report.rejected[:_SAMPLE]]
         metadata["rejected_rows"] = dg.MetadataValue.md(markdown_table(rows))
-    if notices := [*report.notices, *more_notices]:
-        metadata["notices"] = dg.MetadataValue.md("\n".join(f"- {notice}" for notice in notices))
+    for name, lines in (("notices", report.notices), ("files_left_out", files_left_out)):
+        if lines:
+            metadata[name] = dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))
     return metadata
 
 

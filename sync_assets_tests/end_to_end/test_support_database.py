@@ -123,7 +123,9 @@ def test_a_load_fills_the_tables_and_the_store_and_accounts_for_every_row(suppor
 
 def test_a_file_that_is_no_tables_is_named(support: Support) -> None:
     (support.folder / "leftovers.json").write_text("[]")
-    assert any("leftovers.json belongs to no table" in notice for notice in support.run("load", code=3)["notices"])
+    notices = support.run("load", code=3)["notices"]
+    assert notices[0] == "leftovers.json belongs to no table and was left out."
+    assert any(notice.startswith("customers: 1 row merged") for notice in notices)
 
 
 def test_a_run_over_two_tenants_shows_each_its_own(support: Support) -> None:
