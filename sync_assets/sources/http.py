@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import orjson
 from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError
 from pydantic import BaseModel, ConfigDict, Field
-from pyrate_limiter import Duration, Limiter, Rate
+from pyrate_limiter import Duration, InMemoryBucket, Rate, RateItem
 
 from sync_assets.errors import SourceError
 from sync_assets.sources.retries import retrying
@@ -60,7 +60,7 @@ class Limits(BaseModel):
         default=120.0,
         ge=0,
         le=600,
-        description="Longest wait before another attempt, whatever Retry-After asks, in seconds",
+        description="Longest wait before another attempt, in seconds; a request that is to wait longer fails at once",
     )
     breaker_failures: int = Field(
         default=5, ge=1, le=1000, description="Requests failed in a row (after retries) that stop all further ones"
@@ -91,6 +91,18 @@ class Reply:
     has_next: bool
 
 
+class Timer(NamedTuple):
+    """Where time comes from.
+
+    Attributes:
+        clock: seconds that only grow.
+        sleep: waits for so many seconds.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
 @dataclass(frozen=True)
 class RateLimit:
     """The account's own limit, as the last answer gave it: calls allowed in its window, and calls left."""
@@ -108,9 +120,9 @@ class ApiClient:
         setting: where the account is configured, for remedies (`tenants.acme.freshdesk`).
         auth: credentials; they never appear in an error.
         credential: the setting below `setting` that holds them, for remedies.
+        failure_of: names a failure that may pass in an answer with status 200; None where the answer is a good one.
+        timer: waits for a turn and while the account's own limit is nearly used up; pauses between attempts aside.
         transport: takes the place of the network in tests.
-        clock: seconds that only grow.
-        sleep: waits for so many seconds while the account's own limit is nearly used up.
     """
 
     def __init__(
@@ -122,9 +134,9 @@ class ApiClient:
         limits: Limits,
         auth: httpx.Auth | None = None,
         credential: str = "api_key",
+        failure_of: Callable[[Any], str | None] | None = None,
+        timer: Timer = Timer(),  # noqa: B008 it is immutable
         transport: httpx.BaseTransport | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         url = httpx.URL(base_url)
         self.host = url.netloc.decode()
@@ -133,11 +145,13 @@ class ApiClient:
         self._setting = setting
         self._credential = credential
         self._limits = limits
+        self._failure_of = failure_of
+        self._timer = timer
         self._http = httpx.Client(auth=auth, timeout=limits.timeout, transport=transport)
         self._slots = threading.BoundedSemaphore(limits.max_concurrent_requests)
         self._pool = ThreadPoolExecutor(limits.max_concurrent_requests, thread_name_prefix=f"{tenant}-{self.host}")
-        self._budget = _Budget(limits.reserve_share, clock, sleep)
-        self._limiter = _limiter(tenant, self.host, limits.requests_per_minute, limits.request_delay)
+        self._budget = _Budget(limits.reserve_share, timer)
+        self._routes = _RouteBudgets(limits.max_retry_wait, timer)
         self._breaker = _breaker(tenant, self.host, limits)
         self._retry = retrying(
             limits.max_attempts, limits.total_timeout, limits.max_retry_wait, min(1.0, limits.max_retry_wait)
@@ -148,15 +162,27 @@ class ApiClient:
         """What the last answer said about the account's limit; None where it said nothing."""
         return self._budget.last
 
-    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Reply:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, str | int] | None = None,
+        *,
+        route: str = "",
+        per_minute: int | None = None,
+    ) -> Reply:
         """Ask for `path`, with retries.
+
+        Args:
+            route: what upstream counts this request as; the path where it is not given.
+            per_minute: most requests of this route in any minute.
 
         Raises:
             ApiStatusError: a 3xx or 4xx status other than 408 and 429; a 5xx status in all attempts.
             SourceError: no usable answer after all attempts, or too many requests failed just before.
         """
+        request = _Request(path, params, route or path, per_minute)
         try:
-            return self._guarded(path, params)
+            return self._guarded(request)
         except CircuitBreakerError:
             raise SourceError(
                 f"{self._tenant}: {self.host} was not asked for {path}: "
@@ -164,7 +190,7 @@ class ApiClient:
                 f"Look at the first error; it is tried again {self._breaker.reset_timeout:g} s after the last failure.",
             ) from None
         except _Unusable as error:
-            message = f"{self._tenant}: {self.host}: GET {path} failed, {error} (after retries)."
+            message = f"{self._tenant}: {self.host}: GET {path} failed, {error} ({self._tries(error)})."
             remedy = _transient_remedy(error.status)
             if error.status is not None and error.status >= 500:
                 raise ApiStatusError(message, remedy, error.status) from None
@@ -191,13 +217,13 @@ class ApiClient:
         self._pool.shutdown(cancel_futures=True)
         self._http.close()
 
-    def _guarded(self, path: str, params: Mapping[str, str | int] | None) -> Reply:
+    def _guarded(self, request: "_Request") -> Reply:
         """Through the breaker. It holds its lock during a call, so while it is closed it only learns the outcome."""
         if self._breaker.current_state != STATE_CLOSED:
-            return self._breaker.call(self._retry, self._wait_before_retry, self._attempt, path, params)
+            return self._breaker.call(self._retry, self._wait_before_retry, self._attempt, request)
         outcome: Exception | None = None
         try:
-            return self._retry(self._wait_before_retry, self._attempt, path, params)
+            return self._retry(self._wait_before_retry, self._attempt, request)
         except (_Unusable, ApiStatusError) as error:
             outcome = error
             raise
@@ -205,39 +231,63 @@ class ApiClient:
             with suppress(CircuitBreakerError, _Unusable, ApiStatusError):
                 self._breaker.call(_raise, outcome)
 
-    def _attempt(self, path: str, params: Mapping[str, str | int] | None) -> Reply:
+    def _attempt(self, request: "_Request") -> Reply:
         self._budget.wait()
-        if self._limiter is not None and not self._limiter.try_acquire(self.host, timeout=self._limits.total_timeout):
-            raise _Unusable(
-                f"no turn within {self._limits.total_timeout:g} s under requests_per_minute and request_delay"
-            )
+        self._routes.wait(request.route)
+        self._take_turn(request)
         try:
             with self._slots:
-                response = self._http.get(f"{self._base_url}{path}", params=params)
+                response = self._http.get(f"{self._base_url}{request.path}", params=request.params)
         except httpx.TimeoutException:
             raise _Unusable(f"no answer within {self._limits.timeout:g} s") from None
         except httpx.RequestError as error:
             raise _Unusable(f"connection failed ({type(error).__name__})") from None
         self._budget.note(response.headers)
+        self._routes.note(request.route, response.headers)
         status = response.status_code
         if status in (408, 429) or status >= 500:
-            raise _Unusable(f"status {status}", status, _retry_after(response.headers.get("Retry-After", "")))
+            raise _Unusable(f"status {status}", status, _retry_after(response))
         if not response.is_success:
             raise ApiStatusError(
-                f"{self._tenant}: {self.host} refused GET {path} with status {status}.", self._remedy(status), status
+                f"{self._tenant}: {self.host} refused GET {request.path} with status {status}.",
+                self._remedy(status),
+                status,
             )
         has_next = "next" in response.links
         if status == 204:
             return Reply(None, has_next)
         try:
-            return Reply(_parsed(response.content), has_next)
+            body = _parsed(response.content)
         except ValueError:
             raise _Unusable("the body is not complete JSON") from None
+        if self._failure_of is not None and (failure := self._failure_of(body)) is not None:
+            raise _Unusable(failure)
+        return Reply(body, has_next)
+
+    def _take_turn(self, request: "_Request") -> None:
+        """Wait until a request may start, by the account's settings and by its route."""
+        limits, account = self._limits, (self._tenant, self.host)
+        turns = [_turns(*account, "", limits.requests_per_minute, limits.request_delay, self._timer)]
+        if request.per_minute is not None:
+            turns.append(_turns(*account, request.route, request.per_minute, 0, self._timer))
+        for each in turns:
+            if each is not None and not each.take(limits.total_timeout):
+                raise _Unusable(
+                    f"no turn within {limits.total_timeout:g} s under requests_per_minute and request_delay"
+                )
 
     def _wait_before_retry(self, error: Exception) -> bool | float:
-        if not isinstance(error, _Unusable):
+        if not isinstance(error, _Unusable) or self._waits_too_long(error):
             return False
-        return True if error.retry_after is None else min(error.retry_after, self._limits.max_retry_wait)
+        return True if error.retry_after is None else error.retry_after
+
+    def _waits_too_long(self, error: "_Unusable") -> bool:
+        return error.retry_after is not None and error.retry_after > self._limits.max_retry_wait
+
+    def _tries(self, error: "_Unusable") -> str:
+        if self._waits_too_long(error):
+            return f"it asks to wait {error.retry_after:g} s, longer than limits.max_retry_wait"
+        return "after retries"
 
     def _remedy(self, status: int) -> str:
         match status:
@@ -261,6 +311,13 @@ def _parsed(content: bytes) -> Any:
         return json.loads(content)
 
 
+class _Request(NamedTuple):
+    path: str
+    params: Mapping[str, str | int] | None
+    route: str
+    per_minute: int | None
+
+
 class _Unusable(Exception):
     """One attempt brought nothing that can be used, and another may."""
 
@@ -276,11 +333,10 @@ class _Budget:
     A window is taken to last a minute from the first answer seen in it, which is never earlier than it really began.
     """
 
-    def __init__(self, reserve_share: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    def __init__(self, reserve_share: float, timer: Timer) -> None:
         self.last: RateLimit | None = None
         self._reserve_share = reserve_share
-        self._clock = clock
-        self._sleep = sleep
+        self._timer = timer
         self._lock = threading.Lock()
         self._window_began = 0.0
         self._paused_until = 0.0
@@ -288,9 +344,9 @@ class _Budget:
     def wait(self) -> None:
         """Return at once, or after the rest of the minute while too little of the budget is left."""
         with self._lock:
-            delay = self._paused_until - self._clock()
+            delay = self._paused_until - self._timer.clock()
         if delay > 0:
-            self._sleep(min(delay, _WINDOW))
+            self._timer.sleep(min(delay, _WINDOW))
 
     def note(self, headers: Mapping[str, str]) -> None:
         try:
@@ -298,7 +354,7 @@ class _Budget:
         except (KeyError, ValueError):
             return
         with self._lock:
-            now = self._clock()
+            now = self._timer.clock()
             refilled = self.last is not None and seen.remaining > self.last.remaining + seen.total // 10
             if self.last is None or refilled or now - self._window_began >= _WINDOW:
                 self._window_began = now
@@ -307,17 +363,71 @@ class _Budget:
             self._paused_until = self._window_began + _WINDOW if short else now
 
 
+class _RouteBudgets:
+    """Waits where an answer said that its route's limit is used up, and for how long.
+
+    The headers are those of Discord (discord.com/developers/docs/topics/rate-limits).
+    """
+
+    def __init__(self, longest: float, timer: Timer) -> None:
+        self._longest = longest
+        self._timer = timer
+        self._paused_until: dict[str, float] = {}
+
+    def wait(self, route: str) -> None:
+        delay = self._paused_until.get(route, 0.0) - self._timer.clock()
+        if delay > 0:
+            self._timer.sleep(delay)
+
+    def note(self, route: str, headers: Mapping[str, str]) -> None:
+        try:
+            remaining, pause = int(headers["X-RateLimit-Remaining"]), float(headers["X-RateLimit-Reset-After"])
+        except (KeyError, ValueError):
+            return
+        if remaining == 0:
+            self._paused_until[route] = self._timer.clock() + min(pause, self._longest)
+
+
+class _Turns:
+    """Hands out turns so that no rate is exceeded."""
+
+    def __init__(self, rates: list[Rate], timer: Timer) -> None:
+        self._bucket = InMemoryBucket(rates)
+        self._timer = timer
+        self._lock = threading.Lock()
+
+    def take(self, longest: float) -> bool:
+        """Wait for the next turn; False where it would come later than in `longest` seconds."""
+        deadline = self._timer.clock() + longest
+        while (wait := self._try()) > 0:
+            if self._timer.clock() + wait > deadline:
+                return False
+            self._timer.sleep(wait)
+        return True
+
+    def _try(self) -> float:
+        """Take a turn now and return 0, or the seconds until one can be tried again."""
+        with self._lock:
+            item = RateItem("request", int(self._timer.clock() * 1000))
+            self._bucket.leak(item.timestamp)
+            if self._bucket.put(item):
+                return 0.0
+            wait = self._bucket.waiting(item)
+        assert isinstance(wait, int)  # noqa: S101 only a bucket elsewhere has to be awaited
+        return max(wait, 1) / 1000
+
+
 @cache
-def _limiter(tenant: str, host: str, requests_per_minute: int | None, request_delay: float) -> Limiter | None:
+def _turns(tenant: str, host: str, route: str, per_minute: int | None, delay: float, timer: Timer) -> _Turns | None:
     """One for all clients of an account in this process; None where nothing is to be limited."""
     rates: list[Rate] = []
-    delay = round(request_delay * 1000)
-    if delay:
-        rates.append(Rate(1, delay))
-    if requests_per_minute is not None and requests_per_minute * delay < int(Duration.MINUTE):
-        rates = rates if requests_per_minute > 1 else []
-        rates.append(Rate(requests_per_minute, Duration.MINUTE))
-    return Limiter(rates) if rates else None
+    pause = round(delay * 1000)
+    if pause:
+        rates.append(Rate(1, pause))
+    if per_minute is not None and per_minute * pause < int(Duration.MINUTE):
+        rates = rates if per_minute > 1 else []
+        rates.append(Rate(per_minute, Duration.MINUTE))
+    return _Turns(rates, timer) if rates else None
 
 
 _BREAKERS: dict[tuple[str, str], CircuitBreaker] = {}
@@ -337,12 +447,15 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-def _retry_after(value: str) -> float | None:
-    """Seconds from a Retry-After header: a number or a date (RFC 9110, section 10.2.3)."""
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds that an answer asks to wait: a number or a date (RFC 9110, section 10.2.3), or a number in its body."""
+    value = response.headers.get("Retry-After", "")
     with suppress(ValueError):
-        return max(0.0, float(int(value)))
+        return max(0.0, float(value))
     with suppress(ValueError, TypeError):
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    with suppress(ValueError, TypeError, KeyError):
+        return max(0.0, float(_parsed(response.content)["retry_after"]))
     return None
 
 

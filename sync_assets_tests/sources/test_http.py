@@ -3,16 +3,16 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 from uuid import uuid4
 
 import httpx
-import pyrate_limiter.limiter
 import pytest
 import stamina
 from pydantic import ValidationError
 
 from sync_assets.errors import SourceError
-from sync_assets.sources.http import ApiClient, ApiStatusError, Limits, RateLimit
+from sync_assets.sources.http import ApiClient, ApiStatusError, Limits, RateLimit, Timer
 
 SECRET = "key-that-nobody-may-see"
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -50,7 +50,11 @@ def new_tenant() -> str:
 
 
 def client(
-    handler: Handler, limits: Limits | None = None, tenant: str | None = None, clock: Time | None = None
+    handler: Handler,
+    limits: Limits | None = None,
+    tenant: str | None = None,
+    clock: Time | None = None,
+    failure_of: Callable[[Any], str | None] | None = None,
 ) -> ApiClient:
     clock = clock or Time()
     return ApiClient(
@@ -59,9 +63,9 @@ def client(
         setting="tenants.acme.freshdesk",
         limits=limits or Limits(),
         auth=httpx.BasicAuth(SECRET, "X"),
+        failure_of=failure_of,
+        timer=Timer(lambda: clock.now, clock.sleep),
         transport=httpx.MockTransport(handler),
-        clock=lambda: clock.now,
-        sleep=clock.sleep,
     )
 
 
@@ -162,17 +166,25 @@ def test_a_next_link_says_that_there_is_more() -> None:
     assert not client(answers(json_response([]))).get("/things").has_next
 
 
-def test_retry_after_is_honoured_up_to_the_ceiling(sleeps: list[float]) -> None:
+def test_retry_after_is_honoured(sleeps: list[float]) -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
     handler = answers(
         httpx.Response(429, headers={"Retry-After": "7"}),
-        httpx.Response(503, headers={"Retry-After": "3600"}),
+        httpx.Response(503, headers={"Retry-After": "1.337"}),
+        httpx.Response(429, json={"message": "You are being rate limited.", "retry_after": 64.57, "global": False}),
         httpx.Response(429, headers={"Retry-After": at}),
         json_response(),
     )
     client(handler, Limits(max_retry_wait=90)).get("/things")
-    assert sleeps[:2] == [7, 90]
-    assert 45 < sleeps[2] <= 50
+    assert sleeps[:3] == [7, 1.337, 64.57]
+    assert 45 < sleeps[3] <= 50
+
+
+def test_a_wait_beyond_the_ceiling_fails_at_once_and_says_so(sleeps: list[float]) -> None:
+    api = client(answers(httpx.Response(429, headers={"Retry-After": "3600"})), Limits(max_retry_wait=90))
+    with pytest.raises(SourceError, match=r"asks to wait 3600 s, longer than limits\.max_retry_wait"):
+        api.get("/things")
+    assert sleeps == []
 
 
 def test_backoff_grows_and_has_ceilings(sleeps: list[float]) -> None:
@@ -246,18 +258,56 @@ def test_an_unreadable_rate_limit_is_ignored() -> None:
     assert api.rate_limit is None
 
 
-def test_requests_per_minute_and_delay_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(pyrate_limiter.limiter, "sleep", waits.append)
-    per_minute = client(answers(json_response()), Limits(requests_per_minute=3))
+def test_requests_per_minute_and_delay_are_kept() -> None:
+    clock = Time()
+    per_minute = client(answers(json_response()), Limits(requests_per_minute=3), clock=clock)
     for _ in range(4):
         per_minute.get("/things")
-    assert sum(waits) == pytest.approx(60, abs=2)
-    waits.clear()
-    delayed = client(answers(json_response()), Limits(request_delay=2, requests_per_minute=30))
+    assert sum(clock.slept) == pytest.approx(60, abs=0.1)
+    clock.slept.clear()
+    delayed = client(answers(json_response()), Limits(request_delay=2, requests_per_minute=30), clock=clock)
     for _ in range(3):
         delayed.get("/things")
-    assert sum(waits) == pytest.approx(6, abs=2.5)
+    assert sum(clock.slept) == pytest.approx(4, abs=0.1)
+
+
+def test_each_route_has_a_number_of_requests_in_a_minute_of_its_own() -> None:
+    clock = Time()
+    api = client(answers(json_response()), clock=clock)
+    for number in range(5):
+        api.get("/history", {"page": number}, per_minute=5)
+        api.get(f"/things/{number}", route="things", per_minute=5)
+    assert clock.slept == []
+    api.get("/things/6", route="things", per_minute=5)
+    assert sum(clock.slept) == pytest.approx(60, abs=0.1)
+
+
+def test_a_route_whose_limit_is_used_up_waits_as_long_as_the_answer_says() -> None:
+    clock = Time()
+    left = iter([1, 0, 4, 4])
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        return json_response(X_RateLimit_Remaining=str(next(left)), X_RateLimit_Reset_After="4.5")
+
+    api = client(handler, clock=clock)
+    api.get("/messages/1", route="messages")
+    api.get("/messages/2", route="messages")
+    api.get("/members")
+    assert clock.slept == []
+    api.get("/messages/3", route="messages")
+    assert clock.slept == [4.5]
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_a_failure_told_in_a_good_answer_is_tried_again() -> None:
+    handler = answers(json_response({"ok": False, "error": "internal_error"}), json_response({"ok": True}))
+    api = client(handler, failure_of=lambda body: None if body["ok"] else body["error"])
+    assert api.get("/things").body == {"ok": True}
+    always = client(
+        answers(json_response({"ok": False, "error": "internal_error"})), failure_of=lambda body: "worn out"
+    )
+    with pytest.raises(SourceError, match="worn out"):
+        always.get("/things")
 
 
 def test_map_keeps_order_bounds_concurrency_and_reads_items_lazily() -> None:
