@@ -59,13 +59,7 @@ def list_articles(call: ZohoCall) -> list[Json]:
 
 def get_article(call: ZohoCall) -> Json:
     """An article in its latest version, or in the one that `version` names."""
-    only(call.query, "version")
-    article = found(call.account.articles, call.path["id"])[call.account.locale]
-    version = call.query.get("version", article["latestVersion"])
-    if version == article["latestVersion"]:
-        return article
-    words = found(call.account.versions.get(article["id"], {}), version)
-    return article | words | {"currentVersion": version}
+    return _in_version(call, found(call.account.articles, call.path["id"])[call.account.locale])
 
 
 def list_translations(call: ZohoCall) -> list[Json]:
@@ -75,7 +69,8 @@ def list_translations(call: ZohoCall) -> list[Json]:
 
 
 def get_translation(call: ZohoCall) -> Json:
-    return found(found(call.account.articles, call.path["id"]), call.path["locale"])
+    """A translation, likewise."""
+    return _in_version(call, found(found(call.account.articles, call.path["id"]), call.path["locale"]))
 
 
 def create_article(call: ZohoCall) -> Json:
@@ -131,6 +126,15 @@ def list_root_categories(call: ZohoCall) -> list[Json]:
 
 def get_category_tree(call: ZohoCall) -> Json:
     return found({item["id"]: item for item in call.account.categories}, call.path["id"])
+
+
+def _in_version(call: ZohoCall, article: Json) -> Json:
+    only(call.query, "version")
+    version = call.query.get("version", article["latestVersion"])
+    if version == article["latestVersion"]:
+        return article
+    words = found(call.account.versions.get(article["translationId"], {}), version)
+    return article | words | {"currentVersion": version}
 
 
 def _touch(call: ZohoCall, article: Json) -> None:

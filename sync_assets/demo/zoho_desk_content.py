@@ -166,7 +166,7 @@ def _add_article(account: ZohoData, article: dict[str, Any], category: Json, dra
 
 def _begin_draft(account: ZohoData, article: Json, words: dict[str, str]) -> None:
     """A newer version that is still being written; the published one stays for readers."""
-    account.versions[article["id"]] = {"1.0": {"title": article["title"], "answer": article["answer"]}}
+    account.versions[article["translationId"]] = {"1.0": {"title": article["title"], "answer": article["answer"]}}
     article.update(title=words["title"], answer=words["answer"].strip())
     article.update(latestVersion="1.1", currentVersion="1.1", latestVersionStatus="Draft")
 

@@ -21,7 +21,7 @@ class ZohoData:
         locale: language that articles are written in first.
         categories: root categories, each with its `children`.
         articles: by article id, then by locale; every one is a full article.
-        versions: title and answer of older versions, by article id, then by version.
+        versions: title and answer of older versions, by `translationId`, then by version.
         threads: mails and other messages by ticket id, in order of creation; every one is a full thread.
         comments: by ticket id, in order of creation.
         attachments: those of its threads and comments by ticket id.

@@ -188,9 +188,8 @@ def set_article_status(article: Json, status: str) -> None:
 
 def revise(account: ZohoData, article: Json) -> None:
     """Keep an article's words as an older version and begin the next one, of the article's own status."""
-    if article["locale"] == account.locale:
-        words = {name: article[name] for name in ("title", "answer")}
-        account.versions.setdefault(article["id"], {})[article["latestVersion"]] = words
+    words = {name: article[name] for name in ("title", "answer")}
+    account.versions.setdefault(article["translationId"], {})[article["latestVersion"]] = words
     version = f"{int(article['latestVersion'].partition('.')[0]) + 1}.0"
     article.update(latestVersion=version, currentVersion=version)
     set_article_status(article, article["status"])

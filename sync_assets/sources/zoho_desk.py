@@ -379,27 +379,38 @@ class Source:
         key = _ArticleKey.of(record_id)
         if key is None:
             return self._not_askable(record_id)
+        path = f"/articles/{key.article_id}"
         try:
-            article = self._get(f"/articles/{key.article_id}")
-            record = self._article_of(article).model_copy(update={"record_id": record_id})
-            if record.event == "malformed":
-                return record
-            if key.locale:
-                return self._translation(article, key.locale)
-            if record.event == "live":
-                record = record.model_copy(update={"payload": {"article": self._as_published(article)}})
+            article = self._get(path)
         except ApiStatusError as error:
             return self._gone_or_raise(record_id, error, listed)
-        return record
+        record = self._article_of(article).model_copy(update={"record_id": record_id})
+        if record.event == "malformed":
+            return record
+        if key.locale:
+            return self._translation(article, key.locale)
+        if record.event != "live":
+            return record
+        try:
+            return record.model_copy(update={"payload": {"article": self._as_published(path, article)}})
+        except ApiStatusError as error:
+            return _incomplete(record, error)
+        except ValueError as error:
+            return _malformed(record, str(error))
 
-    def _as_published(self, article: Json) -> Json:
-        """The article with the words that stand published, where a newer version is being written."""
+    def _as_published(self, path: str, article: Json) -> Json:
+        """An article or a translation with the words that stand published, where newer ones are being written.
+
+        Raises:
+            ValueError: Zoho gives the words of another version.
+        """
         published = article.get("latestPublishedVersion")
         shown = article.get("currentVersion", article.get("latestVersion"))
         if article["status"] != "Published" or not isinstance(published, str) or published in ("", shown):
             return article
-        version = self._get(f"/articles/{article['id']}", {"version": published})
-        words: Json = version if isinstance(version, dict) else {}
+        words = self._get(path, {"version": published})
+        if not isinstance(words, dict) or words.get("currentVersion") != published:
+            raise ValueError(f"version {published} stands published, and Zoho gives the words of another one")
         return {**article, "title": words.get("title"), "answer": words.get("answer")}
 
     def _translations(self, record: Record) -> list[Record]:
@@ -411,9 +422,9 @@ class Source:
         return [self._translation(article, locale) for locale in _other_locales(article)]
 
     def _translation(self, article: Json, locale: str) -> Record:
-        record_id = f"article-{article['id']}-{locale}"
+        record_id, path = f"article-{article['id']}-{locale}", f"/articles/{article['id']}/translations/{locale}"
         try:
-            translation = self._get(f"/articles/{article['id']}/translations/{locale}")
+            translation = self._get(path)
         except ApiStatusError as error:
             return self._gone_or_raise(record_id, error)
         record = Record(
@@ -425,11 +436,21 @@ class Source:
         if not isinstance(translation, dict) or not isinstance(translation.get("status"), str):
             return _malformed(record, "status of the translation is missing or not a text")
         gone = _is_marked_gone(article) or _is_marked_gone(translation) or not self._is_ours(article)
+        lives = translation["status"] in self._account.statuses and not gone
         changes: Json = {
-            "event": "live" if translation["status"] in self._account.statuses and not gone else "deleted",
+            "event": "live" if lives else "deleted",
             "cheap_version": _cheap_version(translation, _TRANSLATION_FACTS, article, _PARENT_FACTS),
         }
-        return record.model_copy(update=changes)
+        record = record.model_copy(update=changes)
+        if not lives:
+            return record
+        try:
+            words = self._as_published(path, translation)
+        except ApiStatusError as error:
+            return _incomplete(record, error)
+        except ValueError as error:
+            return _malformed(record, str(error))
+        return record.model_copy(update={"payload": {"article": article, "translation": words}})
 
     # Tickets
 
@@ -455,15 +476,18 @@ class Source:
             return self._not_askable(record_id)
         try:
             ticket = self._get(f"/tickets/{record_id}", {**_TICKET_PARTS})
-            record = self._ticket_of(ticket).model_copy(update={"record_id": record_id})
-            if record.event != "live":
-                return record
+        except ApiStatusError as error:
+            return self._gone_or_raise(record_id, error, listed)
+        record = self._ticket_of(ticket).model_copy(update={"record_id": record_id})
+        if record.event != "live":
+            return record
+        try:
             threads = self._threads(ticket)
             comments = self._all_rows(f"/tickets/{record_id}/comments", sortBy="commentedTime")
         except ApiStatusError as error:
-            return self._gone_or_raise(record_id, error, listed)
+            return _incomplete(record, error)
         except ValueError as error:
-            return _malformed(listed or Record(record_id=record_id, observed_at=self._clock()), str(error))
+            return _malformed(record, str(error))
         return record.model_copy(update={"payload": {"ticket": ticket, "threads": threads, "comments": comments}})
 
     def _threads(self, ticket: Json) -> list[Any]:
@@ -503,13 +527,11 @@ class Source:
     # Both
 
     def _gone_or_raise(self, record_id: str, error: ApiStatusError, listed: Record | None = None) -> Record:
+        """For a request for the record itself: only that can say that it is gone."""
         record = listed or Record(record_id=record_id, observed_at=self._clock())
         if error.status in _GONE:
             return record.model_copy(update={"event": "deleted", "observed_at": self._clock()})
-        if error.status < 500 and error.status not in _UNFIT:
-            raise error
-        # A fault of this record alone, as far as can be seen: where the service is down, the circuit breaker opens.
-        return _malformed(record, str(error))
+        return _incomplete(record, error)
 
     def _not_askable(self, record_id: str) -> Record:
         record = Record(record_id=record_id, observed_at=self._clock())
@@ -551,6 +573,18 @@ def _record(row: Any, prefix: str, observed_at: datetime) -> Record:
         payload=row,
         problem=problem,
     )
+
+
+def _incomplete(record: Record, error: ApiStatusError) -> Record:
+    """A record of which something can't be had.
+
+    Raises:
+        ApiStatusError: the account as a whole is refused.
+    """
+    if error.status < 500 and error.status not in (*_GONE, *_UNFIT):
+        raise error
+    # A fault of this record alone, as far as can be seen: where the service is down, the circuit breaker opens.
+    return _malformed(record, str(error))
 
 
 def _malformed(record: Record, problem: str) -> Record:

@@ -274,7 +274,10 @@ def ticket_document(tenant: str, record_id: str, payload: Any) -> Document:
 
 
 def _article_visibility(*articles: _Article) -> Visibility:
-    """The narrowest that the permission and status of any of them allows; an unknown permission is for nobody."""
+    """The narrowest that the permission of any of them and the status of the last, which is shown, allow.
+
+    An unknown permission is for nobody.
+    """
     *above, shown = articles
     levels = [_PERMISSIONS.get(shown.permission or above[0].permission or "", Visibility.RESTRICTED)]
     levels += [_PERMISSIONS.get(article.permission or "", Visibility.RESTRICTED) for article in above]

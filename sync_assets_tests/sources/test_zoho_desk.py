@@ -526,14 +526,61 @@ def test_the_words_of_an_unpublished_version_are_never_taken() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.path != f"/api/v1{path}":
             return desk(request)
-        words = "published" if request.url.params.get("version") == "1.0" else "draft"
-        article = desk.rows["/articles"][0] | {"title": words, "answer": words, "currentVersion": "2.0"}
-        return httpx.Response(200, json=article)
+        return httpx.Response(200, json=desk.rows["/articles"][0] | two_versions(request))
 
     with mocked(handler) as source:
         (record,) = source.extract("articles", LONG_AGO, FAR_AHEAD)
         document = source.to_document("articles", record)
     assert {part.text for part in document.parts} == {"published"}
+
+
+def two_versions(request: httpx.Request) -> Json:
+    """What differs between version 2.0, a draft, and version 1.0."""
+    version = request.url.params.get("version", "2.0")
+    words = "published" if version == "1.0" else "draft"
+    return {"title": words, "answer": words, "currentVersion": version}
+
+
+def test_the_words_of_an_unpublished_version_of_a_translation_are_never_taken() -> None:
+    desk = Desk([translated(1, "de")])
+    german = listed_article(1, locale="de", latestVersion="2.0", latestVersionStatus="Draft")
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/translations/de"):
+            return desk(request)
+        return httpx.Response(200, json=german | two_versions(request))
+
+    with mocked(handler) as source:
+        record = whole(source, "articles")[key(1, "-de")]
+        (fetched,) = source.fetch("articles", [key(1, "-de")])
+        (row,) = (row for row in source.live_ids("articles") if row.record_id == key(1, "-de"))
+        document = source.to_document("articles", record)
+    assert {part.text for part in document.parts} == {"published"}
+    assert fetched.payload == record.payload
+    assert record.cheap_version == fetched.cheap_version == row.cheap_version
+
+
+@pytest.mark.parametrize("answer", [{"currentVersion": "2.0"}, {}, httpx.Response(404)], ids=["other", "none", "404"])
+@pytest.mark.parametrize("suffix", ["", "-de"])
+def test_published_words_that_cannot_be_had_are_neither_guessed_nor_deleted(
+    suffix: str, answer: Json | httpx.Response
+) -> None:
+    drafted: Json = {"latestVersion": "2.0"}
+    desk = Desk([translated(1, "de") | ({} if suffix else drafted)])
+    german = listed_article(1, locale="de") | (drafted if suffix else {})
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if "version" in request.url.params:
+            return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=german | answer)
+        if request.url.path.endswith("/translations/de"):
+            return httpx.Response(200, json=german)
+        return desk(request)
+
+    with mocked(handler) as source:
+        records = whole(source, "articles")
+        assert records[key(1, suffix)].event == "malformed"
+        assert "deleted" not in {record.event for record in records.values()}
+        assert ids(source, "articles") == {key(1), key(1, "-de")}
 
 
 def translated(number: int, *locales: str, **attributes: Any) -> Json:
@@ -682,12 +729,22 @@ def test_tickets_that_are_marked_gone_are_deleted(mark: str) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 410])
-@pytest.mark.parametrize("path", [FIRST, f"{FIRST}/threads", f"{FIRST}/comments"])
-def test_a_ticket_that_vanishes_meanwhile_is_deleted(status: int, path: str) -> None:
+def test_a_ticket_that_vanishes_meanwhile_is_deleted(status: int) -> None:
     desk = Desk(tickets=[listed_ticket(1)])
-    desk.details[path] = httpx.Response(status)
+    desk.details[FIRST] = httpx.Response(status)
     with mocked(desk) as source:
         assert [record.event for record in whole(source, "tickets").values()] == ["deleted"]
+
+
+@pytest.mark.parametrize("path", [f"{FIRST}/threads", f"{FIRST}/threads/155000000002000001", f"{FIRST}/comments"])
+def test_a_part_that_is_not_found_does_not_make_its_ticket_deleted(path: str) -> None:
+    desk = Desk(tickets=[listed_ticket(1), listed_ticket(2)])
+    desk.details = {f"{FIRST}/threads": {"data": [thread(1)]}, path: httpx.Response(404)}
+    with mocked(desk) as source:
+        events = {
+            record.payload["ticket"]["ticketNumber"]: record.event for record in whole(source, "tickets").values()
+        }
+    assert events == {"1": "malformed", "2": "live"}
 
 
 @pytest.mark.parametrize("status", [500, 422])
