@@ -82,8 +82,13 @@ class LocalStorage:
             paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
             for path in paths:
                 key = path.relative_to(self._root.resolve()).as_posix()
-                if key.startswith(prefix):
-                    yield StoredFile(key, datetime.fromtimestamp(path.stat().st_mtime, UTC))
+                if not key.startswith(prefix):
+                    continue
+                try:
+                    written = path.stat().st_mtime
+                except FileNotFoundError:
+                    continue  # another process removed it meanwhile
+                yield StoredFile(key, datetime.fromtimestamp(written, UTC))
 
     def delete(self, key: str) -> None:
         with _errors(self.uri(key)):

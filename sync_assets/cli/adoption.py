@@ -157,6 +157,9 @@ def _keyword_streams(services: Services, tenant: str, source: str | None) -> "li
     if source is not None:
         _check_account(services, tenant, source)
     sources = services.tenants.sources(tenant)
+    if not sources:
+        known = ", ".join(services.tenants.names()) or "none"
+        raise SettingsError(f"Unknown tenant {tenant!r}.", f"Tenants are: {known}.")
     found = [
         stream
         for stream in streams()

@@ -22,6 +22,7 @@ from sync_assets.chunks import chunk_id
 from sync_assets.definitions import build_defs, streams
 from sync_assets.demo.company import QUESTIONS, DemoCompany, Question
 from sync_assets.demo.server import DemoServers
+from sync_assets.demo.zoho_desk_account import ZohoLimits
 from sync_assets.documents import Document, Visibility
 from sync_assets.enrichment import article_of, enriched
 from sync_assets.enrichment.enricher import open_enricher
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 
 _MARK = "# Written by `sync-assets demo`, which replaces it. Give your own tenants another file or DAGSTER_HOME.\n"
 _WANTED_RECALL = 0.8
-_REQUESTS_PER_MINUTE = 60_000  # the tour asks more in a minute than an account allows, and nobody wants to wait
+# The tour asks more in a minute than an account allows, and nobody wants to wait; each command takes an access token.
+_REQUESTS_PER_MINUTE = 60_000
+_ZOHO_LIMITS = ZohoLimits(tokens_per_window=1_000)
 
 
 class Route(NamedTuple):
@@ -64,7 +67,7 @@ def routes() -> list[Route]:
 def serve(port: int) -> None:
     """Serve the demo company until Ctrl-C."""
     out = console()
-    with DemoServers(port, _company(load_settings().home)) as servers:
+    with DemoServers(port, _company(load_settings().home), zoho_limits=_ZOHO_LIMITS) as servers:
         out.print("The demo company is served at:")
         for tenant in servers.tenants:
             out.print(f"  {servers.base_url(tenant)}")
@@ -93,7 +96,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
 
     out = console()
     company = _company(services.settings.home)
-    with DemoServers(port, company, requests_per_minute=_REQUESTS_PER_MINUTE) as servers:
+    with DemoServers(port, company, requests_per_minute=_REQUESTS_PER_MINUTE, zoho_limits=_ZOHO_LIMITS) as servers:
         _write_tenants(services.settings.tenants_path, servers.tenants)
         services.close()  # forgets what the tenants file said before
         tenants = tuple(servers.tenants)

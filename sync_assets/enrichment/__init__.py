@@ -22,6 +22,10 @@ class EnrichmentError(SyncAssetsError):
     """An extractor gave no keywords for a text."""
 
 
+class ExtractorUnreachable(EnrichmentError):
+    """An extractor answers nobody now, or not us: the next text would fare no better."""
+
+
 class Article(NamedTuple):
     """All that an extractor is given of a document.
 

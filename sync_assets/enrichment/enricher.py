@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from sync_assets.enrichment import Article, Enrichment, EnrichmentError, Extractor, combined_text
+from sync_assets.enrichment import Article, Enrichment, EnrichmentError, Extractor, ExtractorUnreachable, combined_text
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import Ledger
 from sync_assets.ledger import tables as t
@@ -20,7 +20,7 @@ from sync_assets.settings import Settings
 
 ADOPTED = "adopted"
 
-# Failures in a row after which an extractor is taken to be down, and is not asked again in the same run.
+# Times in a row that an extractor could not be reached after which it is not asked again in the same run.
 _GIVE_UP_AFTER = 3
 
 
@@ -84,17 +84,18 @@ class Enricher:
         for start in range(0, len(missing), self._extractor.at_once):
             batch = missing[start : start + self._extractor.at_once]
             if self._failures >= _GIVE_UP_AFTER:
-                error = EnrichmentError(f"The extractor was not asked after {self._failures} failures in a row.")
+                error = ExtractorUnreachable(
+                    f"The extractor was not asked after it could not be reached {self._failures} times in a row."
+                )
                 failed.update(dict.fromkeys(batch, error))
                 continue
             new: dict[str, Enrichment] = {}
             results = self._extractor.extract([by_hash[content_hash] for content_hash in batch])
             for content_hash, result in zip(batch, results, strict=True):
+                self._failures = self._failures + 1 if isinstance(result, ExtractorUnreachable) else 0
                 if isinstance(result, EnrichmentError):
-                    self._failures += 1
                     failed[content_hash] = result
                 else:
-                    self._failures = 0
                     new[content_hash] = Enrichment(result, combined_text(by_hash[content_hash].title, result))
             store(self._ledger, tenant, self._extractor.name, new)
             # Another process may have been first: what is stored stands.

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from sync_assets.batches import Batch, BatchWriter, Partition, dump_json, load_json, raw_table
-from sync_assets.documents import RAW_SCHEMA, Record
+from sync_assets.documents import RAW_SCHEMA, Record, document_id
 from sync_assets.errors import SourceError
 from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import WindowState
@@ -123,7 +123,7 @@ class _TenantExtraction:
 
     def _fetch_by_id(self, record_ids: Sequence[str]) -> None:
         """Add these records as they are now to the last window; how far upstream is known stays as it was."""
-        self._fetch_authoritative(list(dict.fromkeys(record_ids)))
+        self._fetch_authoritative(list(dict.fromkeys(record_ids)), known_only=True)
         names = [window.window for window in self._windows]
         states = self._context.services.ledger.window_states(self._ref, STAGE, names)
         for window in self._windows:
@@ -207,10 +207,32 @@ class _TenantExtraction:
         ]
         self._fetch_authoritative([*wanted, *gone])
 
-    def _fetch_authoritative(self, record_ids: Sequence[str]) -> None:
-        """Records as they are now, which stand whatever their modification time."""
+    def _fetch_authoritative(self, record_ids: Sequence[str], known_only: bool = False) -> None:
+        """Records as they are now, which stand whatever their modification time.
+
+        Args:
+            known_only: leave out, and tell, what neither lives upstream nor was ever seen: an id that was mistyped.
+        """
         found = self._account.fetch(self._context.stream.name, record_ids)
+        if known_only:
+            found = self._without_strangers(found, self._known_among(record_ids))
         self._write((record.model_copy(update={"authoritative": True}) for record in found), late=True)
+
+    def _known_among(self, record_ids: Sequence[str]) -> set[str]:
+        tenant, source, _ = self._ref
+        ids = {document_id(tenant, source, record_id): record_id for record_id in record_ids}
+        known = self._context.services.ledger.known_documents(self._ref, list(ids))
+        return {ids[identity] for identity in known} | {record.record_id for record in self._held}
+
+    def _without_strangers(self, records: Iterable[Record], known: set[str]) -> Iterator[Record]:
+        for record in records:
+            if record.event == "live" or record.record_id in known:
+                yield record
+            else:
+                self._report.problems.append(
+                    f"{self._ref.tenant}: {self._ref.source}/{self._ref.stream} has no record {record.record_id!r}, "
+                    "and none was ever synced."
+                )
 
     def _refuse(self, reason: str) -> None:
         self._report.problems.append(

@@ -130,7 +130,7 @@ def test_an_older_table_of_700_rows_is_adopted_without_embedding_what_matches(wo
     assert report.documents["missing"] == 15  # ten that no title tells apart, and five new ones
     assert report.origins["table"].basis == "text"
     # The texts that were embedded are of rows that match nothing.
-    assert report.probed == world.embedder.texts_embedded == 3
+    assert report.probed == world.embedder.texts_embedded == 8
     assert report.vectors == cached(world) == 650
 
     asked = world.embedder.texts_embedded
@@ -219,13 +219,84 @@ def test_the_products_own_table_is_adopted_and_the_next_sync_embeds_nothing(
 def test_vectors_of_another_model_are_refused_and_nothing_is_taken_over(world: World, old: OldTable) -> None:
     world.centre.articles["1"] = Article("Reset", "Press the button.")
     old.add("Press the button.", {"id": "1", "title": "Reset"}, vector=np.arange(1, 33, dtype=np.float32))
-    with pytest.raises(FingerprintMismatch, match=r"not made by hash-32.*--model"):
+    with pytest.raises(FingerprintMismatch, match=r"1 of 1 .* not made by hash-32.*embedding_model"):
         adopt(world.services, request(world))
     old.connection.execute("DELETE FROM langchain_pg_embedding")
     old.add("Press the button.", {"id": "1", "title": "Reset"}, vector=np.ones(1024))
-    with pytest.raises(FingerprintMismatch, match=r"1024 numbers.*hash-32"):
+    with pytest.raises(FingerprintMismatch, match=r"1024 numbers.*hash-32.*embedding_model"):
         adopt(world.services, request(world))
     assert cached(world) == 0
+
+
+@pytest.mark.parametrize("other", ["combined text", "another model"])
+def test_a_table_of_vectors_of_two_kinds_is_refused_wherever_they_stand_in_it(
+    world: World, old: OldTable, other: str
+) -> None:
+    for number in range(40):
+        world.centre.articles[str(number)] = Article(f"Title {number}", f"Press button {number} twice.")
+        combined = f"title {number} button pressing"
+        metadata = {"id": str(number), "title": f"Title {number}", "combined_text": combined}
+        made_of = combined if other == "combined text" and number >= 20 else f"Press button {number} twice."
+        vector = np.arange(1, 33) if other == "another model" and number >= 20 else None
+        old.add(f"Press button {number} twice.", metadata, made_of=made_of, vector=vector)
+    error, text = {
+        "combined text": (StoreError, r"both kinds: [1-7] of text, [1-7] of combined text"),
+        "another model": (FingerprintMismatch, r"[1-7] of 8 .* not made by hash-32"),
+    }[other]
+    with pytest.raises(error, match=text):
+        adopt(world.services, request(world))
+    assert cached(world) == 0
+
+
+def test_rows_without_a_combined_text_give_the_vector_of_their_text_beside_rows_with_one(
+    keyword_world: World, old: OldTable
+) -> None:
+    for number in range(20):
+        title, text = f"Title {number}", f"Press button {number} twice."
+        keyword_world.centre.articles[str(number)] = Article(title, text)
+        combined = f"title {number} pressing" if number < 2 else ""
+        metadata = {"id": str(number), "title": title, "keywords": "pressing", "combined_text": combined}
+        old.add(text, metadata, made_of=combined or text)
+    report = adopt(keyword_world.services, request(keyword_world))
+    assert (report.origins["table"].basis, report.vectors, report.keywords) == ("combined_text", 20, 20)
+    # Two texts of each article of which one is here.
+    assert (report.texts, report.to_embed) == (40, 20)
+
+
+def test_a_text_that_differs_in_markup_alone_gives_its_keywords_and_no_vector_of_a_text(
+    keyword_world: World, old: OldTable
+) -> None:
+    world = keyword_world
+    world.centre.articles["1"] = Article("Reset it", "Press **Save** & [wait](https://a.example):\n\n1. one\n2. two")
+    world.centre.articles["2"] = Article("Clean it", "Use `water` only.")
+    world.centre.articles["3"] = Article("Mount it", "Use *four* screws.")
+    old.add("Press Save &amp; wait: one two", {"id": "1", "title": "Reset it", "keywords": "button"})
+    old.add("Use soap only.", {"id": "3", "title": "Mount it", "keywords": "soap"})
+    report = adopt(world.services, request(world))
+    assert report.origins["table"].rows == {"matched": 1, "differs": 1}
+    assert (report.origins["table"].basis, report.vectors, report.keywords) == ("text", 0, 1)
+    old.connection.execute("DELETE FROM langchain_pg_embedding")
+    metadata = {"id": "2", "title": "Clean it", "keywords": "water", "combined_text": "clean it water"}
+    old.add("Use water only.", metadata, made_of="clean it water")
+    report = adopt(world.services, request(world))
+    assert (report.origins["table"].basis, report.vectors, report.keywords) == ("combined_text", 1, 1)
+    world.sync()
+    assert stored_rows(world)["article-1", "combined_text"] == ("reset it button", ["button"])
+    assert stored_rows(world)["article-2", "combined_text"] == ("clean it water", ["water"])
+
+
+def test_an_adoption_of_other_keywords_stores_them_and_one_of_the_same_none(keyword_world: World, old: OldTable) -> None:
+    world = keyword_world
+    world.centre.articles["1"] = Article("Reset the battery", "Press the button.")
+    world.centre.articles["2"] = Article("Reset the battery", "Press the button.")
+    for keywords, stored in (("charge", 2), ("charge", 0), ("solar, sun", 2), ("solar, sun", 0)):
+        old.connection.execute("DELETE FROM langchain_pg_embedding")
+        old.add("Press the button.", {"id": "1", "title": "Reset the battery", "keywords": keywords})
+        dry = adopt(world.services, request(world, dry_run=True))
+        assert adopt(world.services, request(world)).keywords == dry.keywords == stored
+        world.sync()
+        for record in ("article-1", "article-2"):
+            assert stored_rows(world)[record, "combined_text"][1] == keywords.split(", ")
 
 
 def test_a_table_of_an_unknown_layout_is_refused_with_what_was_expected(world: World, old: OldTable) -> None:
@@ -246,7 +317,7 @@ def test_what_contradicts_upstream_is_listed_by_field(world: World, old: OldTabl
     metadata = {"id": "1", "title": "Reset it", "link": "https://old.example/1", "metadata": {"category": "Panels"}}
     old.add("Press the button.", metadata)
     report = adopt(world.services, request(world))
-    assert report.origins["table"].contradicting == {"title": 1, "link": 1, "category": 1}
+    assert report.origins["table"].contradicting == {"title": 1, "category": 1}
 
 
 # Files

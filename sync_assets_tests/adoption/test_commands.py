@@ -137,3 +137,7 @@ def test_a_record_id_needs_one_tenant_one_source_and_one_stream(commands: Comman
     assert "--stream" in outcome.err
     outcome = commands.run("sync", *CHOSEN, "--stream", "articles", "--record", "article-1", "--sweep", code=2)
     assert "--record excludes" in outcome.err
+
+
+def test_adopt_takes_the_model_from_the_stream_alone(commands: Commands) -> None:
+    assert "--model" in commands.run("adopt", *CHOSEN, *TABLE, "--model", "hash-64", code=2).err

@@ -124,3 +124,11 @@ def test_one_article_can_be_synced_alone(solara: Solara) -> None:
     alone = solara.installation.sync(*chosen)
     assert (alone["documents"], alone["written"] > 0) == (1, True)
     solara.assert_in_step()
+
+
+def test_a_mistyped_id_is_told_and_leaves_no_trace(solara: Solara) -> None:
+    chosen = ("--tenant", TENANT, "--source", "zoho_desk", "--stream", "articles", "--record", "articel-17")
+    outcome = solara.installation.run("sync", *chosen)
+    assert outcome.code == 1, outcome
+    assert "zoho_desk/articles has no record 'articel-17'" in " ".join((outcome.out + outcome.err).split())
+    assert "articel-17" not in solara.installation.run("quarantine", "list").out

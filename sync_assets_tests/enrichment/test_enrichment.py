@@ -12,13 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_assets.documents import Document, Part, Visibility
-from sync_assets.enrichment import Article, EnrichmentError, Extractor, article_of, combined_text, enricher
+from sync_assets.enrichment import (
+    Article,
+    EnrichmentError,
+    Extractor,
+    ExtractorUnreachable,
+    article_of,
+    combined_text,
+    enricher,
+)
 from sync_assets.enrichment.coverage import coverage
 from sync_assets.enrichment.llm import LlmExtractor
 from sync_assets.enrichment.local import LocalExtractor
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import tables as t
-from sync_assets.stages.raw import RawOptions
+from sync_assets.stages import Report
+from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets_tests import articles
 from sync_assets_tests.adoption.test_adopt import stored_rows
 from sync_assets_tests.articles import START, TENANT, WINDOW, World
@@ -33,12 +42,11 @@ class Scripted:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.is_down = False
+        self.failure: EnrichmentError | None = None
 
     def extract(self, articles: list[Article]) -> list[list[str] | EnrichmentError]:
         self.asked += [article.title for article in articles]
-        error = EnrichmentError("Nobody answers.")
-        return [error if self.is_down else [f"word{len(self.asked)}"] for _ in articles]
+        return [self.failure or [f"word{len(self.asked)}"] for _ in articles]
 
     def close(self) -> None: ...
 
@@ -109,22 +117,30 @@ def test_the_same_text_is_asked_for_once_whatever_is_run_again_renamed_or_moved(
 def test_a_document_without_keywords_goes_on_waits_in_quarantine_and_gets_them_later(
     world: World, scripted: Scripted
 ) -> None:
-    scripted.is_down = True
+    scripted.failure = ExtractorUnreachable("Nobody answers.")
     for number in range(20):
         write(world, number)
     world.sync()
-    assert len(scripted.asked) == 4  # after three failures in a row the rest was not asked for
+    assert len(scripted.asked) == 4  # after three times in a row the rest was not asked for
     assert len(stored_rows(world)) == 40
     assert {path for _, path in stored_rows(world)} == {"header", "answer"}
     assert len(held(world)) == 20
     assert "Nobody answers." in held(world).values()
     assert groups(world) == {"without_both": [f"article-{number}" for number in range(20)]}
-    scripted.is_down = False
+    scripted.failure = None
     world.sync()
     assert held(world) == {}
     assert {path for _, path in stored_rows(world)} == {"combined_text", "answer"}
     assert groups(world) == {"with_both": [f"article-{number}" for number in range(20)]}
     assert sorted(set(scripted.asked)) == sorted(f"Reset battery {number}" for number in range(20))
+
+
+def test_bad_answers_are_no_outage(world: World, scripted: Scripted) -> None:
+    scripted.failure = EnrichmentError("The language model's answer is not what was asked for.")
+    for number in range(10):
+        write(world, number)
+    world.sync()
+    assert len(scripted.asked) == len(held(world)) == 10
 
 
 def test_keywords_of_a_public_article_come_from_its_public_parts_alone() -> None:
@@ -178,15 +194,14 @@ def test_what_contradicts_upstream_is_listed_and_exactly_that_is_updated(world: 
     assert groups(world) == {"with_both": [f"article-{number}" for number in (0, 1, 2, 9)]}
 
 
-def by_id(world: World, *record_ids: str) -> None:
-    """A sync of these records alone."""
-    from sync_assets.stages.raw import extract_raw
-
-    raw, _ = extract_raw(world.chain.context(), [WINDOW], RawOptions(records=list(record_ids)))
+def by_id(world: World, *record_ids: str) -> Report:
+    """A sync of these records alone; what raw reports."""
+    raw, report = extract_raw(world.chain.context(), [WINDOW], RawOptions(records=list(record_ids)))
     for partition, path in raw.files.items():
         world.services.storage.put(path, raw.layout.path(partition))
     raw.on_stored()
     world.chain.replay(raw)
+    return report
 
 
 def test_a_sync_by_id_keeps_the_windows_file_and_its_state_and_moves_no_watermark(
@@ -204,14 +219,26 @@ def test_a_sync_by_id_keeps_the_windows_file_and_its_state_and_moves_no_watermar
     before = world.services.ledger.window_states(ref, "raw", [WINDOW.window])[WINDOW.window]
     mark = world.services.ledger.watermark(ref, "pgvector")
     assert before.complete
-    by_id(world, "article-1", "article-gone")
+    del world.centre.articles["2"]
+    by_id(world, "article-1", "article-2")
     after = world.services.ledger.window_states(ref, "raw", [WINDOW.window])[WINDOW.window]
     assert (after.complete, after.fetched_until) == (True, before.fetched_until)
-    assert after.rows == 4  # three articles, and the tombstone that was asked for
+    assert after.rows == 3  # two articles, and the tombstone that was asked for
     assert world.services.ledger.watermark(ref, "pgvector") == mark
     write(world, 7)
     world.sync()
-    assert {record for record, _ in stored_rows(world)} == {"article-0", "article-1", "article-2", "article-7"}
+    assert {record for record, _ in stored_rows(world)} == {"article-0", "article-1", "article-7"}
+
+
+def test_an_id_that_nobody_knows_is_told_and_leaves_no_trace(world: World, scripted: Scripted) -> None:
+    write(world, 1)
+    report = by_id(world, "article-1", "article-x", "articel-1")
+    assert [problem.partition(" has no record ")[2].partition(",")[0] for problem in report.problems] == [
+        "'article-x'",
+        "'articel-1'",
+    ]
+    assert report.total("records") == 1
+    assert held(world) == {}
 
 
 # Extractors
