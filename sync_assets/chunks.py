@@ -58,7 +58,7 @@ CHUNK_SCHEMA = pa.schema(
         pa.field("visibility", pa.string(), metadata={"description": "public, internal or restricted"}),
         pa.field("principals", pa.list_(pa.string()), metadata={"description": "Who may see it when restricted"}),
         pa.field("title", pa.string(), metadata={"description": "Title of the document"}),
-        pa.field("url", pa.string(), metadata={"description": "Where a person can open the document"}),
+        pa.field("url", pa.string(), metadata={"description": "Where a person can open it"}),
         pa.field("metadata", pa.string(), metadata={"description": "Facts of document and part, as JSON"}),
         pa.field(
             "payload_hash", pa.string(), metadata={"description": "Hash of all that is stored beside text and vector"}

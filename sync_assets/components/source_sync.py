@@ -46,6 +46,8 @@ class StreamSync(dg.Model, dg.Resolvable):
         collection: what its collection is called in every store; default `<source>_<stream>`.
         embedding_model: default the installation's SYNC_ASSETS_MODEL.
         chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
+        window_messages: of a conversation, most messages in one window.
+        window_overlap: of a conversation, how many of them are the last ones of the window before.
         keywords: derive keywords for its documents; they join the title in what is embedded.
     """
 
@@ -55,12 +57,16 @@ class StreamSync(dg.Model, dg.Resolvable):
     collection: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,38}$")
     embedding_model: str | None = None
     chunk_tokens: int | None = Field(default=None, ge=16)
+    window_messages: int = Field(default=10, ge=1)
+    window_overlap: int = Field(default=2, ge=0)
     keywords: bool = False
 
     @model_validator(mode="after")
-    def _some_store(self) -> "StreamSync":
+    def _sensible(self) -> "StreamSync":
         if not self.stores:
             raise ValueError("stores is empty; name at least one vector store")
+        if self.window_overlap >= self.window_messages:
+            raise ValueError(f"window_overlap must be smaller than window_messages ({self.window_messages})")
         return self
 
 
@@ -105,6 +111,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
             collection=sync.collection or f"{self.source}_{name}",
             model=sync.embedding_model,
             chunk_tokens=sync.chunk_tokens,
+            window_messages=sync.window_messages,
+            window_overlap=sync.window_overlap,
             keywords=sync.keywords,
         )
 

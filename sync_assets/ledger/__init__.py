@@ -334,7 +334,8 @@ class Ledger:
             raise FingerprintMismatch(
                 f"Collection {new.name} in {new.store} was made with {found.description}; "
                 f"this run uses {new.description}.",
-                "Use that model and chunk size again (SYNC_ASSETS_MODEL; embedding_model, chunk_tokens in defs.yaml).",
+                "Use that model and chunk size again (SYNC_ASSETS_MODEL; embedding_model, chunk_tokens, "
+                "window_messages, window_overlap in defs.yaml).",
             )
         return found
 

@@ -13,6 +13,8 @@ from itertools import groupby
 from typing import Any
 
 from sync_assets.batches import Batch, FileLayout, Grain, Partition, Stage
+from sync_assets.chunking import ChunkLimits
+from sync_assets.embedding import ModelFingerprint
 from sync_assets.hashing import SetDigest, digest
 from sync_assets.ledger import QuarantinedRecord, StreamRef, WindowState
 from sync_assets.services import Services
@@ -36,6 +38,8 @@ class Stream:
         collection: what its collections are called in every store.
         model: embedding model; None means the installation's.
         chunk_tokens: longest chunk in the model's tokens; None means as long as the model reads.
+        window_messages: most messages in one window of a conversation.
+        window_overlap: how many of them are the last ones of the window before.
         keywords: derive keywords for its documents (`enrichment/`).
     """
 
@@ -46,10 +50,20 @@ class Stream:
     collection: str
     model: str | None = None
     chunk_tokens: int | None = None
+    window_messages: int = 10
+    window_overlap: int = 2
     keywords: bool = False
 
     def of(self, tenant: str) -> StreamRef:
         return StreamRef(tenant, self.source, self.name)
+
+    def limits(self, model: ModelFingerprint) -> ChunkLimits:
+        """How long its chunks may be for a model."""
+        return ChunkLimits(
+            max_tokens=self.chunk_tokens or model.max_tokens,
+            messages=self.window_messages,
+            overlap=self.window_overlap,
+        )
 
     def layout(self, stage: Stage) -> FileLayout:
         return FileLayout(self.source, self.name, stage, self.grain)

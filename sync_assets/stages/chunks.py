@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from sync_assets.batches import Batch, BatchWriter, dump_json
-from sync_assets.chunking import ChunkLimits, chunk_document
+from sync_assets.chunking import chunk_document
 from sync_assets.chunks import CHUNK_SCHEMA, Chunk, chunk_id
 from sync_assets.documents import IDENTITY_FIELDS, Document, Visibility
 from sync_assets.hashing import digest, text_hash
@@ -22,7 +22,7 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
     desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), CHUNK_SCHEMA, documents.partitions)
     embedder = context.services.embedder(context.stream.model)
-    limits = ChunkLimits(max_tokens=context.stream.chunk_tokens or embedder.fingerprint.max_tokens)
+    limits = context.stream.limits(embedder.fingerprint)
     for partition, table in documents.pages():
         rows: list[dict[str, Any]] = []
         failed: dict[str, str] = {}
@@ -59,7 +59,8 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
 
 def _row(identity: dict[str, Any], document: Document, chunk: Chunk) -> dict[str, Any]:
     metadata = {**document.metadata, **{f"part_{name}": value for name, value in chunk.metadata.items()}}
-    beside = [document.title, document.url, chunk.visibility, chunk.principals, chunk.path, chunk.role, metadata]
+    url = chunk.metadata.get("link", document.url)
+    beside = [document.title, url, chunk.visibility, chunk.principals, chunk.path, chunk.role, metadata]
     return {
         **identity,
         "chunk_id": chunk_id(document.document_id, chunk.path),
@@ -71,7 +72,7 @@ def _row(identity: dict[str, Any], document: Document, chunk: Chunk) -> dict[str
         "visibility": chunk.visibility.value,
         "principals": chunk.principals,
         "title": document.title,
-        "url": document.url,
+        "url": url,
         "metadata": dump_json(metadata),
         "payload_hash": digest(beside),
     }

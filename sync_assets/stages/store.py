@@ -49,9 +49,9 @@ class _Change(NamedTuple):
 
 def chunking_fingerprint(context: Context, embedder: Embedder) -> tuple[str, str]:
     """Key and words of everything that decides what stands in a collection: model, chunker, chunk size (law 6)."""
-    tokens = context.stream.chunk_tokens or embedder.fingerprint.max_tokens
-    key = digest([embedder.fingerprint.key, CHUNKER_VERSION, tokens])
-    return key, f"{embedder.fingerprint}, chunker {CHUNKER_VERSION}, {tokens} tokens"
+    limits = context.stream.limits(embedder.fingerprint)
+    key = digest([embedder.fingerprint.key, CHUNKER_VERSION, limits.model_dump()])
+    return key, f"{embedder.fingerprint}, chunker {CHUNKER_VERSION}, chunks of {limits}"
 
 
 def register_collection(context: Context, store_name: str) -> RegisteredCollection:
