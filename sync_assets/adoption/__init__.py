@@ -142,7 +142,7 @@ def adopt(services: Services, request: AdoptionRequest) -> AdoptionReport:
 
     Raises:
         SourceError: upstream could not be listed or fetched.
-        StoreError: the table can't be read, or has a layout that nobody knows.
+        StoreError: the table can't be read, has a layout that nobody knows, or vectors of both kinds.
         StorageError, SettingsError: the files can't be read, or are not one tenant's.
         FingerprintMismatch: its vectors were made by another model than the stream's.
     """
@@ -248,8 +248,9 @@ class _Adoption:
         entry.offer(row)
         if row.vector is None or (report.basis is None and not row.is_chunk):
             return None
-        made_of = self._index.header_hash(row.combined_text) if report.basis == "combined_text" else text
-        # A text that is longer than a chunk has no vector that we could use.
+        is_of_combined = report.basis == "combined_text" and row.combined_text
+        made_of = self._index.header_hash(row.combined_text) if is_of_combined else text
+        # A text that is longer than a chunk, or marked up in another way, has no vector that we could use.
         return (made_of, row.vector) if made_of else None
 
     def _unusable(self, vector: np.ndarray) -> str:
@@ -272,11 +273,15 @@ class _Adoption:
         return entries[0] if len(entries) == 1 and titles[title] == 1 else "ambiguous"
 
     def _text_hash(self, entry: Entry, row: Row) -> str | None:
-        """Hash of the text of ours that a row's text is; empty where it is one that is cut into several chunks."""
+        """Hash of the text of ours that a row's text is; None where it is none.
+
+        Empty where it is one that is cut into several chunks, or the same but for its markup.
+        """
         if row.is_combined:
             agrees = set(words(row.text)) == set(words(" ".join([entry.title, *row.keywords])))
             return self._index.header_hash(row.text) if agrees else None
-        return entry.texts.get(Index.text_key(row.text))
+        found = entry.texts.get(Index.text_key(row.text))
+        return "" if found is None and Index.bare_key(row.text) in entry.bare_texts else found
 
     def _take_vectors(self, vectors: Mapping[str, np.ndarray]) -> None:
         tenant, key, cache = self._request.tenant, self._embedder.fingerprint.key, self._services.cache
@@ -290,16 +295,20 @@ class _Adoption:
             cache.put(tenant, key, unit)
 
     def _adopt_enrichments(self) -> None:
+        """Store the keywords that are not known as they are; equal articles have them in common, the first ones."""
         if not self._stream.keywords:
             return
-        for page in self._index.pages():
-            new = {entry.article: found for entry in page if (found := _adopted(entry)) is not None}
-            for entry in page:
-                if entry.article in new and entry.enrichment != new[entry.article]:
-                    entry.enrichment = new[entry.article]
-                    self._report.keywords += 1
-            if not self._request.dry_run:
-                store(self._services.ledger, self._request.tenant, ADOPTED, new)
+        found: dict[str, Enrichment] = {}
+        for entry in self._index.entries():
+            if (adopted := _adopted(entry)) is not None:
+                found.setdefault(entry.article, adopted)
+        new: dict[str, Enrichment] = {}
+        for entry in self._index.entries():
+            if entry.article in found and entry.enrichment != found[entry.article]:
+                new[entry.article] = entry.enrichment = found[entry.article]
+        self._report.keywords = len(new)
+        if not self._request.dry_run:
+            store(self._services.ledger, self._request.tenant, ADOPTED, new)
 
     def _count_documents(self) -> None:
         for entry in self._index.entries():

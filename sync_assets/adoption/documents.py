@@ -11,6 +11,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from markdown_it import MarkdownIt
+
 from sync_assets.adoption.rows import Row
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.documents import Document, Part
@@ -19,6 +21,7 @@ from sync_assets.enrichment import COMBINED_TEXT, Enrichment, article_of
 from sync_assets.hashing import text_hash
 
 _PAGE = 500
+_MARKDOWN = MarkdownIt("commonmark").enable("table").disable(["lheading", "code"])
 
 
 def plain(text: str) -> str:
@@ -30,6 +33,17 @@ def plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", html.unescape(text)).split())
 
 
+def bare(text: str) -> str:
+    """What a text in Markdown says, without its markup and without white space.
+
+    >>> bare("Press **Save** and [wait](https://a.example/):\\n\\n1. one\\n2. two")
+    'PressSaveandwait:onetwo'
+    """
+    blocks = _MARKDOWN.parse(text)
+    said = "".join(token.content for block in blocks for token in (block.children or [block]))
+    return "".join(plain(said).split())
+
+
 @dataclass
 class Entry:
     """One document.
@@ -38,8 +52,9 @@ class Entry:
         article: hash of all that its keywords belong to.
         texts: hash of each text as it is compared, to the hash of the chunk that is this text; empty for a text that
             is cut into several chunks.
+        bare_texts: hashes of its texts without markup.
         chunks: hashes of its chunks, the combined text's left out where the stream has keywords.
-        fields: what its metadata says, with title and link.
+        fields: what its metadata says, with its title.
         has_row, differs, keywords, combined: what older rows have told of it.
     """
 
@@ -47,6 +62,7 @@ class Entry:
     title: str
     article: str
     texts: dict[str, str]
+    bare_texts: set[str]
     chunks: list[str]
     fields: dict[str, Any]
     enrichment: Enrichment | None = None
@@ -96,6 +112,7 @@ class Index:
             article=article_of(document).content_hash,
             texts={self.text_key(part.text): "" for part in body}
             | {self.text_key(chunk.text): text_hash(chunk.text) for chunk in chunks},
+            bare_texts={self.bare_key(part.text) for part in body},
             chunks=[text_hash(chunk.text) for chunk in chunks],
             fields=_fields(document),
         )
@@ -110,6 +127,10 @@ class Index:
     @staticmethod
     def text_key(text: str) -> str:
         return text_hash(plain(text))
+
+    @staticmethod
+    def bare_key(text: str) -> str:
+        return text_hash(bare(text))
 
     def by_id(self, record_id: str) -> Entry | None:
         return self._entries.get(record_id) or self._entries.get(self._aliases.get(record_id) or "")
@@ -149,9 +170,9 @@ class Index:
 
 
 def _fields(document: Document) -> dict[str, Any]:
-    """What a document says of itself in single values."""
+    """What a document says of itself in single values; not its link, of which a record has several."""
     found = {name: value for name, value in document.metadata.items() if isinstance(value, (str, int, float))}
-    return {**found, "title": document.title, **({"link": document.url} if document.url else {})}
+    return {**found, "title": document.title}
 
 
 def _is_same(ours: Any, theirs: Any) -> bool:

@@ -1,20 +1,35 @@
-"""What an older table's vectors were made of: a few rows are embedded both ways, and the nearer way is the answer.
+"""What an older table's vectors were made of: a few rows are embedded both ways, and have to agree.
 
 LangChain's layout does not say it: a vector is that of `document`, or of the combined text in its metadata.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from sync_assets.adoption.rows import Row
 from sync_assets.embedding import Embedder
-from sync_assets.errors import FingerprintMismatch
+from sync_assets.errors import FingerprintMismatch, StoreError
+from sync_assets.hashing import text_hash
 
 Basis = Literal["text", "combined_text"]
 
-_PROBES = 3
+ANOTHER_MODEL = "Set `embedding_model` of the stream to the model that made them, or let a sync embed everything anew."
+
+_PROBES = 8
 _SAME = 0.99
+
+
+class _Probe(NamedTuple):
+    """A row that may be embedded, and what it is ranked by."""
+
+    matches: bool
+    name_hash: str
+    row: Row
+
+    @property
+    def rank(self) -> tuple[bool, str]:
+        return self.matches, self.name_hash
 
 
 def usable_vector(vector: np.ndarray, dimension: int) -> str:
@@ -27,7 +42,10 @@ def usable_vector(vector: np.ndarray, dimension: int) -> str:
 
 
 class Probes:
-    """Gathers the rows to embed: such as match nothing of today, where there are any, because only they cost nothing.
+    """Gathers the rows to embed, spread over the table by the hashes of their names.
+
+    Such as match nothing of today come first, because only they cost nothing. Rows with a combined text are gathered
+    apart from those without one, whose vector can only be that of their text.
 
     Attributes:
         embedded: how many texts were embedded to decide.
@@ -35,47 +53,65 @@ class Probes:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._chosen: list[tuple[bool, Row]] = []
+        self._chosen: dict[bool, list[_Probe]] = {True: [], False: []}
         self.embedded = 0
 
     def offer(self, row: Row, matches: bool) -> None:
         """Take a row into account. `matches` says that its text is one that may be adopted."""
-        is_full = len(self._chosen) >= _PROBES
-        if row.is_chunk or (is_full and (matches or not any(kept for kept, _ in self._chosen))):
+        if row.is_chunk:
             return  # a piece in the product's own tables is always its text, and its table names the model
+        chosen = self._chosen[bool(row.combined_text)]
+        probe = _Probe(matches, text_hash(row.name), row)
+        if len(chosen) >= _PROBES and probe.rank >= chosen[-1].rank:
+            return
         if row.vector is None or usable_vector(row.vector, self._embedder.fingerprint.dimension):
             return
-        if not self._is_short(row):
-            return
-        self._chosen = sorted([*self._chosen, (matches, row)], key=lambda item: item[0])[:_PROBES]
+        if self._is_short(row):
+            chosen.append(probe)
+            chosen.sort(key=lambda probe: probe.rank)
+            del chosen[_PROBES:]
 
     def decide(self) -> Basis | None:
-        """What most probes were made of; None where no row can tell.
+        """What the vectors of rows with a combined text are made of, or of all where none has one.
+
+        Returns:
+            None where no row can tell.
 
         Raises:
-            FingerprintMismatch: they were made of neither, so by another model.
+            FingerprintMismatch: some are made of neither, so by another model.
+            StoreError: some are made of the one and some of the other.
         """
-        votes: list[Basis | None] = [self._basis(row) for _, row in self._chosen]
-        if not votes:
-            return None
-        best: Basis = "combined_text" if votes.count("combined_text") > votes.count("text") else "text"
-        if votes.count(best) * 2 <= len(votes):
+        ways = {
+            has_combined: [self._ways(probe.row) for probe in found] for has_combined, found in self._chosen.items()
+        }
+        every = [*ways[True], *ways[False]]
+        if not all(every):
             raise FingerprintMismatch(
-                f"These vectors were not made by {self._embedder.fingerprint}: {len(votes)} of them are those of "
-                "neither the text nor the combined text of their rows.",
-                "Name the model that made them with --model, or let a sync embed everything anew.",
+                f"{every.count(frozenset())} of {len(every)} vectors that were looked at were not made by "
+                f"{self._embedder.fingerprint}: they are of neither the text nor the combined text of their rows.",
+                ANOTHER_MODEL,
             )
-        return best
+        telling = ways[True] or ways[False]
+        common = frozenset[Basis](("text", "combined_text")).intersection(*telling)
+        if not common:
+            numbers = {basis: telling.count(frozenset((basis,))) for basis in ("text", "combined_text")}
+            raise StoreError(
+                f"Its vectors are of both kinds: {numbers['text']} of text, {numbers['combined_text']} of combined "
+                f"text, of {len(telling)} that were looked at.",
+                "Move the rows of one kind to a table of their own, or let a sync embed everything anew.",
+            )
+        if not telling:
+            return None
+        return "text" if "text" in common else "combined_text"
 
-    def _basis(self, row: Row) -> Basis | None:
+    def _ways(self, row: Row) -> frozenset[Basis]:
+        """What a row's vector may be made of; both where its texts say the same."""
         texts = _texts(row)
         vectors = self._embedder.embed(list(texts.values()))
         self.embedded += len(texts)
         assert row.vector is not None  # noqa: S101 `offer` takes no other
-        unit = row.vector / np.linalg.norm(row.vector)
-        near = dict(zip(texts, (vectors @ unit).tolist(), strict=True))
-        best = max(near, key=lambda basis: near[basis])
-        return best if near[best] >= _SAME else None
+        near = vectors @ (row.vector / np.linalg.norm(row.vector))
+        return frozenset(basis for basis, nearness in zip(texts, near.tolist(), strict=True) if nearness >= _SAME)
 
     def _is_short(self, row: Row) -> bool:
         lengths = self._embedder.tokenizer.count(list(_texts(row).values()))

@@ -15,6 +15,7 @@ from pgvector.psycopg import register_vector
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from sync_assets.adoption.probing import ANOTHER_MODEL
 from sync_assets.adoption.rows import Row, Unreadable, keyword_list, row_of
 from sync_assets.embedding import ModelFingerprint
 from sync_assets.enrichment import COMBINED_TEXT
@@ -105,7 +106,7 @@ class Table:
         if key not in comment:
             raise FingerprintMismatch(
                 f"{self._label} says of its vectors {comment}; this stream's fingerprint is {key} ({model}).",
-                "Name the model that made it with --model, or let a sync embed everything anew.",
+                ANOTHER_MODEL,
             )
 
     def _check_dimension(self, model: ModelFingerprint) -> None:
@@ -118,12 +119,12 @@ class Table:
             raise FingerprintMismatch(
                 f"{self._label} holds vectors of {', '.join(map(str, found))} numbers; {model} gives "
                 f"{model.dimension}.",
-                "Name the model that made them with --model, or let a sync embed everything anew.",
+                ANOTHER_MODEL,
             )
 
     def _product(self) -> tuple[sql.Composed, Mapping[str, Any]]:
         query = sql.SQL(
-            "SELECT chunk_id::text AS row_id, record_id, path, text, title, url, metadata, embedding FROM {}"
+            "SELECT chunk_id::text AS row_id, record_id, path, text, title, metadata, embedding FROM {}"
             " WHERE tenant = %(tenant)s AND source = %(source)s AND stream = %(stream)s ORDER BY chunk_id"
         ).format(sql.Identifier(self._schema, self._name))
         stream = self._request.stream
@@ -175,7 +176,7 @@ def _product_row(values: Mapping[str, Any], name: str) -> Row:
         combined_text=values["text"] if is_combined else "",
         is_chunk=True,
         is_combined=is_combined,
-        fields={**metadata, **({"link": values["url"]} if values["url"] else {})},
+        fields=metadata,
         vector=_vector(values["embedding"]),
     )
 

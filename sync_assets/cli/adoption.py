@@ -4,7 +4,6 @@ What belongs here: their options, and what they print. What they do is in `enric
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +44,7 @@ def enrich(
     """
     from sync_assets.enrichment.coverage import coverage
     from sync_assets.enrichment.enricher import open_enricher
-    from sync_assets.sync import SyncRequest
+    from sync_assets.planning import SyncRequest
 
     shown: list[dict[str, Any]] = []
     requests: list[SyncRequest] = []
@@ -89,9 +88,6 @@ def adopt(
     files: Annotated[
         str | None, typer.Option("--files", help="Folder or s3://bucket/prefix of one tenant's older vectordata.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Model that made the vectors; default the stream's.")
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only; take over nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -112,10 +108,9 @@ def adopt(
 
     with open_services() as services:
         _check_account(services, tenant, source)
-        chosen = _stream(source, stream)
         request = AdoptionRequest(
             tenant,
-            replace(chosen, model=model or chosen.model),
+            _stream(source, stream),
             _adopted_database(services),
             table or (None if files else _TABLE),
             collection,

@@ -104,10 +104,18 @@ class Enricher:
 
 
 def store(ledger: Ledger, tenant: str, extractor: str, enrichments: Mapping[str, Enrichment]) -> None:
-    """Add enrichments by content hash, durable on return; those that are there already stay."""
+    """Add enrichments by content hash, durable on return.
+
+    Those that are there already stay, but adopted ones, which take the place of what was adopted before.
+    """
     if not enrichments:
         return
-    statement = insert(t.enrichments).on_conflict_do_nothing()
+    statement = insert(t.enrichments)
+    if extractor == ADOPTED:
+        replaced = {name: statement.excluded[name] for name in ("keywords", "combined_text")}
+        statement = statement.on_conflict_do_update(constraint=t.enrichments.primary_key, set_=replaced)
+    else:
+        statement = statement.on_conflict_do_nothing()
     values = [
         {
             "tenant": tenant,
