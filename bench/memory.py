@@ -120,10 +120,10 @@ def sync(home: str) -> None:
 
     from sync_assets import definitions
     from sync_assets.cli.session import run_sync
+    from sync_assets.planning import SyncRequest
     from sync_assets.postgres import stop
     from sync_assets.services import Services
     from sync_assets.settings import load_settings
-    from sync_assets.sync import SyncRequest
 
     definitions.sync_assets.defs = bench_defs
     services = Services(load_settings())

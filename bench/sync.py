@@ -16,14 +16,14 @@ import dagster as dg
 import yaml
 
 from sync_assets.cli.session import run_sync
-from sync_assets.components.partitions import build_partitions
 from sync_assets.demo.server import DemoServers
 from sync_assets.ledger import tables as t
+from sync_assets.partitions import RANGE_END, RANGE_START, build_partitions
+from sync_assets.planning import SyncRequest
 from sync_assets.postgres import stop
-from sync_assets.runs import RANGE_END, RANGE_START
 from sync_assets.services import Services
 from sync_assets.settings import load_settings
-from sync_assets.sync import SyncRequest, SyncResult
+from sync_assets.sync import SyncResult
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from sync_assets import runs
-from sync_assets.components.partitions import tenants_name
 from sync_assets.components.support_tables import folder_of
+from sync_assets.partitions import RANGE_END, RANGE_START, tenants_name
 from sync_assets.services import Services
 from sync_assets.support_database import SOURCE, TABLES_STREAM, table_key
 from sync_assets.support_database.loading import load
@@ -73,13 +73,16 @@ def load_tables(
     run = runs.execute(
         instance,
         [dg.AssetKey(table_key(table.name)) for table in TABLES],
-        tenant,
-        tenant,
         {
             "ops": {f"{SOURCE}__{TABLES_STREAM}": {"config": config}},
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
-        {"sync_assets/source": SOURCE, "sync_assets/tenants": tenant},
+        {
+            RANGE_START: tenant,
+            RANGE_END: tenant,
+            "sync_assets/source": SOURCE,
+            "sync_assets/tenants": tenant,
+        },
     )
     if runs.interrupted(run):
         raise KeyboardInterrupt

@@ -5,6 +5,10 @@ import dagster as dg
 from sync_assets.batches import Grain, Partition
 from sync_assets.tenants import valid_tenant
 
+# Tags that tell a run its partitions: keys `window|tenant`. It is about the windows and the tenants between the two.
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
 _WINDOWS: dict[Grain, type[dg.TimeWindowPartitionsDefinition]] = {
     "hour": dg.HourlyPartitionsDefinition,
     "day": dg.DailyPartitionsDefinition,

@@ -30,22 +30,18 @@ _MODULE = "sync_assets.definitions"
 _ATTRIBUTE = "defs"
 _REPOSITORY = "__repository__"
 _JOB = "__ASSET_JOB"
-RANGE_START = "dagster/asset_partition_range_start"
-RANGE_END = "dagster/asset_partition_range_end"
 
 
 def execute(
     instance: dg.DagsterInstance,
     assets: Sequence[dg.AssetKey],
-    first: str,
-    last: str,
     run_config: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> dg.JobExecutionResult:
-    """Materialize assets for the rectangle of partitions from `first` to `last`, in one run, in this process.
+    """Materialize assets in one run, in this process.
 
     Args:
-        first: partition key `window|tenant`; the rectangle spans the windows and the tenants between the two keys.
+        tags: of the run, its range of partitions among them (`partitions.RANGE_START`).
     """
     repository = ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE)
     whole = repository.get_reconstructable_job(_JOB)
@@ -57,7 +53,7 @@ def execute(
     run = instance.create_run_for_job(
         job_def=job.get_definition(),
         run_config=run_config,
-        tags={**tags, RANGE_START: first, RANGE_END: last},
+        tags=dict(tags),
         asset_selection=set(selection),
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), _JOB),
         job_code_origin=job.get_python_origin(),

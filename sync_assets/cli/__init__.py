@@ -38,7 +38,7 @@ from sync_assets.support_database import TABLES_STREAM
 from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
-    from sync_assets.sync import SyncRequest
+    from sync_assets.planning import SyncRequest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -154,7 +154,7 @@ def sync(
 
         sync-assets sync --tenant acme --source freshdesk --stream tickets --record 4711
     """
-    from sync_assets.sync import SyncRequest
+    from sync_assets.planning import SyncRequest
 
     if sum([since_hours is not None, incremental, first is not None or last is not None, everything]) > 1:
         raise SettingsError(
@@ -342,7 +342,7 @@ def quarantine_retry(
 
         sync-assets quarantine retry --tenant acme --source freshdesk
     """
-    from sync_assets.sync import retry_requests
+    from sync_assets.planning import retry_requests
 
     with open_services() as services:
         records = services.ledger.quarantined(tenant, source, stream)
@@ -402,11 +402,11 @@ def tenants_register() -> None:
         sync-assets tenants register
     """
     from sync_assets.definitions import defs
+    from sync_assets.planning import Planner
     from sync_assets.runs import open_instance
-    from sync_assets.sync import Planner
 
     with open_services() as services, open_instance() as instance:
-        planner = Planner(services, defs(), instance)
+        planner = Planner(services, defs().resolve_asset_graph(), instance)
         for source in sorted(
             {source for name in services.tenants.names() for source in services.tenants.sources(name)}
         ):
@@ -564,7 +564,7 @@ def _pair(text: str) -> tuple[str, str]:
 def _stage(name: str) -> Any:
     from typing import get_args
 
-    from sync_assets.sync import Until
+    from sync_assets.planning import Until
 
     if name not in get_args(Until):
         raise SettingsError(f"--until {name!r} is no stage.", f"Stages are: {', '.join(get_args(Until))}.")

@@ -23,7 +23,8 @@ from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
     from sync_assets.loads import LoadResult
-    from sync_assets.sync import SyncRequest, SyncResult
+    from sync_assets.planning import SyncRequest
+    from sync_assets.sync import SyncResult
 
 log = logging.getLogger("sync_assets")
 log.addHandler(logging.NullHandler())

@@ -14,6 +14,7 @@ from sync_assets.cli.session import Json, open_services, print_json, print_resul
 from sync_assets.documents import Visibility
 from sync_assets.errors import EmbeddingError, SettingsError
 from sync_assets.services import Services
+from sync_assets.sources import live_record_ids
 from sync_assets.support_database import SOURCE
 from sync_assets.terminal import console, print_rows
 
@@ -201,7 +202,7 @@ def _load(services: Services, tenant: str, folder: Path | None, reset: bool, dry
 
 
 def _sync_articles(services: Services, tenant: str, as_json: bool) -> "SyncResult":
-    from sync_assets.sync import SyncRequest
+    from sync_assets.planning import SyncRequest
 
     return run_sync(services, SyncRequest((SOURCE,), (), (tenant,), everything=True, sweep=True), quiet=as_json)
 
@@ -240,7 +241,7 @@ def _verify(services: Services, tenant: str) -> dict[str, Any]:
     stored = _stored_ids(services, tenant)
     in_sql, in_store = Counter[str](), Counter[str]()
     with services.tenants.open(SOURCE, tenant) as account:
-        for record in account.fetch(_STREAM, [live.record_id for live in account.live_ids(_STREAM)]):
+        for record in account.fetch(_STREAM, list(live_record_ids(account, _STREAM))):
             document = account.to_document(_STREAM, record)
             category = str(document.metadata.get("category"))
             in_sql[category] += 1
@@ -305,7 +306,7 @@ def _embed(services: Services, tenant: str, output: Path) -> tuple[int, int]:
     limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
     written = embedded = 0
     with services.tenants.open(SOURCE, tenant) as account, output.open("w", encoding="utf-8") as file:
-        ids = (live.record_id for live in account.live_ids(_STREAM))
+        ids = live_record_ids(account, _STREAM)
         while page := list(islice(ids, _PAGE)):
             documents = [account.to_document(_STREAM, record) for record in account.fetch(_STREAM, page)]
             chunks = [

@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from sync_assets.automation.schedules import sync_schedule
 from sync_assets.batches import Batch, Grain, Stage
 from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
 from sync_assets.components.failures import failures
@@ -22,9 +23,9 @@ from sync_assets.components.metadata import (
     report_metadata,
     sweep_check,
 )
-from sync_assets.components.partitions import build_partitions, to_partition
 from sync_assets.components.progress import progress_of
 from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
+from sync_assets.partitions import build_partitions, to_partition
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.stages import Context, Partition, Report, Stream
@@ -78,6 +79,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         streams: its streams by name.
         grain: width of the windows of the upstream modification time.
         start: first window; older records are found by sweeps.
+        schedule: when to sync all tenants, as a cron expression in UTC; default never.
+        schedule_sweeps: whether each scheduled sync also sweeps.
         owners: of every asset, as e-mail addresses or `team:<name>`.
     """
 
@@ -85,6 +88,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
     streams: dict[str, StreamSync]
     grain: Grain = "day"
     start: str = Field("2020-01-01", pattern=r"^\d{4}-\d\d-\d\d$")
+    schedule: str | None = None
+    schedule_sweeps: bool = False
     owners: list[str] = []
 
     @model_validator(mode="after")
@@ -98,7 +103,9 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         assets: list[Any] = []
         for name, sync in self.streams.items():
             assets.extend(_StreamAssets(self.stream(name), sync, partitions, self.owners).build())
-        return dg.Definitions(assets=assets)
+        chain = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
+        schedules = [sync_schedule(self.source, chain, self.schedule, self.schedule_sweeps)] if self.schedule else []
+        return dg.Definitions(assets=assets, schedules=schedules)
 
     def stream(self, name: str) -> Stream:
         """One of the streams, as the stages take it."""

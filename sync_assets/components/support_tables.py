@@ -14,10 +14,10 @@ from sqlalchemy.dialects import postgresql
 
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import attach_partition_metadata, markdown_table, quarantine_check
-from sync_assets.components.partitions import tenants_name
 from sync_assets.components.progress import progress_of
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import QuarantinedRecord, StreamRef
+from sync_assets.partitions import tenants_name
 from sync_assets.services import Services
 from sync_assets.sources.support_database import Account
 from sync_assets.support_database import SOURCE, TABLES_STREAM, table_key

@@ -16,11 +16,18 @@ from typing import Any, Literal
 
 import yaml
 
+from sync_assets.demo.chats import discord_conversations, slack_conversations
+from sync_assets.demo.discord_content import build_guild
+from sync_assets.demo.discord_data import GuildData
+from sync_assets.demo.discord_guild import DiscordGuild
 from sync_assets.demo.freshdesk import Desk
 from sync_assets.demo.knowledge_base import build_knowledge_base
 from sync_assets.demo.people import build_people
 from sync_assets.demo.portal import PORTAL_TENANT, live_ids, write_portal
 from sync_assets.demo.records import AccountData, Json
+from sync_assets.demo.slack_content import build_workspace
+from sync_assets.demo.slack_records import SlackData
+from sync_assets.demo.slack_workspace import SlackWorkspace
 from sync_assets.demo.solutions import sent_article
 from sync_assets.demo.support_seed import SUPPORT_TENANT, article_ids, write_support_seed
 from sync_assets.demo.threads import build_tickets
@@ -33,6 +40,8 @@ Stream = Literal["tickets", "articles"]
 STREAMS: tuple[Stream, ...] = ("tickets", "articles")
 TENANTS = ("acme", "polder")
 ZOHO_TENANTS = ("solara",)
+SLACK_TENANTS = ("acme",)
+DISCORD_TENANTS = ("solara",)
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,14 @@ class DemoCompany:
     Attributes:
         desks: the Freshdesk accounts by tenant, as the simulator serves them.
         zoho: the Zoho Desk accounts by tenant, likewise.
+        slack, discord: the chats by tenant, likewise.
     """
 
     def __init__(self, portal: Path | None = None, seed: Path | None = None) -> None:
         self.desks = {tenant: Desk(_start(tenant)) for tenant in TENANTS}
         self.zoho = {tenant: ZohoDesk(_zoho_start(tenant)) for tenant in ZOHO_TENANTS}
+        self.slack = {tenant: SlackWorkspace(_slack_start(tenant)) for tenant in SLACK_TENANTS}
+        self.discord = {tenant: DiscordGuild(_discord_start(tenant)) for tenant in DISCORD_TENANTS}
         self.portal = portal
         self.seed = seed
 
@@ -83,6 +95,10 @@ class DemoCompany:
             return [record_id for record_id, _ in self.records(tenant, stream)]  # pyright: ignore[reportArgumentType]
         if source == "zoho_desk":
             return [record_id for record_id, _ in self.zoho_records(tenant, stream)]
+        if source == "slack":
+            return sorted(set(slack_conversations(self.slack[tenant].data)))
+        if source == "discord":
+            return sorted(set(discord_conversations(self.discord[tenant].data)))
         if source == "support_database":
             return article_ids() if self.seed is not None and tenant == SUPPORT_TENANT else []
         if self.portal is None or tenant != PORTAL_TENANT:
@@ -132,6 +148,16 @@ class DemoCompany:
 def _zoho_start(tenant: str) -> ZohoData:
     parts = (_read(f"{tenant}/{name}.yaml") for name in ("account", "articles", "tickets"))
     return build_account(tenant, *parts)
+
+
+@cache
+def _slack_start(tenant: str) -> SlackData:
+    return build_workspace(_read(f"{tenant}/slack.yaml"))
+
+
+@cache
+def _discord_start(tenant: str) -> GuildData:
+    return build_guild(_read(f"{tenant}/discord.yaml"))
 
 
 @cache

@@ -3,16 +3,18 @@
 import socket
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sync_assets.demo import freshdesk, zoho_desk
+from sync_assets.demo import discord_api, freshdesk, slack, zoho_desk
 from sync_assets.demo.company import DemoCompany
+from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.freshdesk import Clock, now
 from sync_assets.demo.portal import PORTAL_TENANT
+from sync_assets.demo.slack_workspace import SlackLimits
 from sync_assets.demo.support_seed import SUPPORT_TENANT
 from sync_assets.demo.zoho_desk_account import ZohoLimits
 from sync_assets.errors import SettingsError
@@ -34,6 +36,7 @@ class DemoServers:
         clock: the present moment, for writes, the default window, tokens and the request budgets.
         requests_per_minute: request budget of each Freshdesk account.
         zoho_limits: credits and access tokens of each Zoho Desk account; the vendor's where not given.
+        slack_limits, discord_limits: calls to each of these chats; the vendors' where not given.
     """
 
     def __init__(
@@ -43,8 +46,20 @@ class DemoServers:
         clock: Clock = now,
         requests_per_minute: int = 5000,
         zoho_limits: ZohoLimits | None = None,
+        slack_limits: SlackLimits | None = None,
+        discord_limits: DiscordLimits | None = None,
     ) -> None:
         self.company = company or DemoCompany()
+        chats = [
+            *(
+                Mount(f"/{tenant}/slack", slack.create_app(workspace, clock, slack_limits or SlackLimits()))
+                for tenant, workspace in self.company.slack.items()
+            ),
+            *(
+                Mount(f"/{tenant}/discord", discord_api.create_app(guild, clock, discord_limits))
+                for tenant, guild in self.company.discord.items()
+            ),
+        ]
         accounts = [
             Mount(f"/{tenant}", zoho_desk.create_app(desk, clock, zoho_limits or ZohoLimits()))
             for tenant, desk in self.company.zoho.items()
@@ -53,7 +68,7 @@ class DemoServers:
         self.port = port
         self._server = _Server(
             uvicorn.Config(
-                Starlette(routes=[*accounts, others]),
+                Starlette(routes=[*chats, *accounts, others]),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -63,13 +78,16 @@ class DemoServers:
         self._thread: threading.Thread | None = None
 
     def base_url(self, tenant: str) -> str:
-        """The account's root, for `https://{tenant}.freshdesk.com`, or for Zoho's API and account server in one."""
+        """The account's root, for `https://{tenant}.freshdesk.com`, or for Zoho's API and account server in one.
+
+        A tenant's Slack and Discord are below it, at `/slack` and `/discord`.
+        """
         return f"http://{HOST}:{self.port}/{tenant}"
 
     @property
-    def tenants(self) -> dict[str, dict[str, dict[str, str]]]:
+    def tenants(self) -> dict[str, dict[str, dict[str, Any]]]:
         """The accounts as they stand in `tenants.yaml`."""
-        accounts: dict[str, dict[str, dict[str, str]]] = {
+        accounts: dict[str, dict[str, dict[str, Any]]] = {
             tenant: {"freshdesk": {"base_url": self.base_url(tenant), "api_key": desk.data.api_key}}
             for tenant, desk in self.company.desks.items()
         }
@@ -88,6 +106,19 @@ class DemoServers:
                     "client_secret": zoho.data.client_secret,
                     "refresh_token": zoho.data.refresh_token,
                 }
+            }
+        for tenant, workspace in self.company.slack.items():
+            accounts.setdefault(tenant, {})["slack"] = {
+                "base_url": f"{self.base_url(tenant)}/slack",
+                "token": workspace.data.token,
+                "private": True,
+                "history_per_minute": 100_000,
+            }
+        for tenant, guild in self.company.discord.items():
+            accounts.setdefault(tenant, {})["discord"] = {
+                "base_url": f"{self.base_url(tenant)}/discord",
+                "token": guild.data.token,
+                "guild_id": guild.data.guild["id"],
             }
         return accounts
 

@@ -92,7 +92,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     """
     from sync_assets.cli import print_status
     from sync_assets.cli.session import print_result, run_load, run_sync
-    from sync_assets.sync import SyncRequest
+    from sync_assets.planning import SyncRequest
 
     out = console()
     company = _company(services.settings.home)

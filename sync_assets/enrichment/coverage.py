@@ -13,7 +13,7 @@ from sync_assets.enrichment import Enrichment, article_of, combined_text, enrich
 from sync_assets.enrichment.enricher import Enricher
 from sync_assets.ledger import AppliedDocument, KnownDocument
 from sync_assets.services import Services
-from sync_assets.sources import Source
+from sync_assets.sources import Source, live_record_ids
 from sync_assets.stages import Stream
 from sync_assets.stages.documents import parse
 
@@ -56,7 +56,7 @@ def living_documents(account: Source, stream: str) -> Iterator[Upstream]:
     Raises:
         SourceError: upstream could not be listed or fetched.
     """
-    listed = dict.fromkeys(live.record_id for live in account.live_ids(stream))
+    listed = dict.fromkeys(live_record_ids(account, stream))
     for record in account.fetch(stream, listed):
         if record.event == "deleted":
             continue  # went between the listing and now

@@ -9,8 +9,8 @@ import dagster as dg
 
 from sync_assets.batches import Batch, FileLayout
 from sync_assets.components.failures import failures
-from sync_assets.components.partitions import grain_of, to_partition
 from sync_assets.errors import StorageError
+from sync_assets.partitions import grain_of, to_partition
 from sync_assets.services import Services
 from sync_assets.stages import utc_now
 

@@ -10,12 +10,12 @@ from datetime import datetime
 from types import ModuleType
 from typing import Protocol, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SettingsError
 
-SOURCE_NAMES = ("freshdesk", "ticket_portal", "zoho_desk", "support_database")
+SOURCE_NAMES = ("freshdesk", "ticket_portal", "zoho_desk", "support_database", "slack", "discord")
 
 
 class LiveId(BaseModel):
@@ -31,6 +31,20 @@ class LiveId(BaseModel):
     record_id: str
     modified_at: AwareDatetime
     cheap_version: str = ""
+
+
+class Hidden(BaseModel):
+    """Records that may live upstream and that it does not show us now, so that nobody can tell whether they are gone.
+
+    Attributes:
+        prefix: what their record ids begin with.
+        reason: why, and what to do about it, for people; empty where nothing is to be done.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    prefix: str = Field(min_length=1)
+    reason: str
 
 
 class Source(Protocol):
@@ -55,8 +69,8 @@ class Source(Protocol):
         """All records modified within [since, until), deleted ones as `deleted` events, each id at most once."""
         ...
 
-    def live_ids(self, stream: str) -> Iterator[LiveId]:
-        """Every record that lives upstream now. Raises `SourceError` rather than end early."""
+    def live_ids(self, stream: str) -> Iterator[LiveId | Hidden]:
+        """Every record that lives upstream now, and what it hides. Raises `SourceError` rather than end early."""
         ...
 
     def fetch(self, stream: str, record_ids: Iterable[str]) -> Iterator[Record]:
@@ -76,6 +90,11 @@ class Source(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc_info: object) -> None: ...
+
+
+def live_record_ids(account: Source, stream: str) -> Iterator[str]:
+    """Ids of the records that live upstream, what it hides aside."""
+    return (item.record_id for item in account.live_ids(stream) if isinstance(item, LiveId))
 
 
 def source_module(name: str) -> ModuleType:

@@ -22,7 +22,7 @@ from sync_assets.documents import RAW_SCHEMA, Record, document_id
 from sync_assets.errors import SourceError
 from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import WindowState
-from sync_assets.sources import Source
+from sync_assets.sources import Hidden, LiveId, Source
 from sync_assets.stages import Context, Report
 
 STAGE = "raw"
@@ -179,18 +179,20 @@ class _TenantExtraction:
         stream = self._context.stream
         services = self._context.services
         registered = [services.ledger.active_collection(store, stream.collection) for store in stream.stores]
+        hidden: list[Hidden] = []
         try:
             difference = services.ledger.sweep_difference(
                 self._ref,
-                self._account.live_ids(stream.name),
+                _shown(self._account.live_ids(stream.name), hidden),
                 [_NO_COLLECTION if collection is None else collection.id for collection in registered],
             )
         except SourceError as error:
             self._refuse(f"the listing failed: {error}")
             return
         limit = services.settings.sweep_max_delete_share
-        gone = [record_id for record_id in difference.gone if record_id not in self._seen]
-        if difference.living and not difference.listed:
+        missing = self._without_hidden(difference.gone, hidden)
+        gone = [record_id for record_id in missing if record_id not in self._seen]
+        if missing and not difference.listed:
             self._refuse(f"upstream lists nothing, the ledger has {difference.living} documents")
             gone = []
         elif gone and len(gone) > limit * difference.living:
@@ -206,6 +208,16 @@ class _TenantExtraction:
             if (record_id not in self._seen or record_id in difference.rewound) and record_id not in self._given_up
         ]
         self._fetch_authoritative([*wanted, *gone])
+
+    def _without_hidden(self, record_ids: Sequence[str], hidden: Sequence[Hidden]) -> list[str]:
+        """Leave out what can't be called gone, and tell why where something is to be done about it."""
+        left = list(record_ids)
+        for one in hidden:
+            shown = [record_id for record_id in left if not record_id.startswith(one.prefix)]
+            if one.reason and len(shown) < len(left):
+                self._refuse(f"{len(left) - len(shown)} documents can't be compared: {one.reason}")
+            left = shown
+        return left
 
     def _fetch_authoritative(self, record_ids: Sequence[str], known_only: bool = False) -> None:
         """Records as they are now, which stand whatever their modification time.
@@ -309,6 +321,15 @@ def digest_rows(table: pa.Table) -> Iterator[list[Any]]:
 def has_no_id(record_id: str) -> bool:
     """Whether a record came without an id that upstream can be asked for."""
     return record_id.startswith("malformed-")
+
+
+def _shown(listing: Iterable[LiveId | Hidden], hidden: list[Hidden]) -> Iterator[LiveId]:
+    """What upstream shows; the rest is added to `hidden`."""
+    for item in listing:
+        if isinstance(item, Hidden):
+            hidden.append(item)
+        else:
+            yield item
 
 
 def _stretches(windows: Sequence[Partition]) -> Iterator[list[Partition]]:

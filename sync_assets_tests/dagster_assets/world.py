@@ -13,7 +13,8 @@ import psycopg
 from psycopg import sql
 
 from sync_assets.definitions import build_defs
-from sync_assets.runs import RANGE_END, RANGE_START, failures
+from sync_assets.partitions import RANGE_END, RANGE_START
+from sync_assets.runs import failures
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Stream

@@ -15,6 +15,7 @@ from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
 from sync_assets.hashing import text_hash
 from sync_assets.settings import PREFIX
+from sync_assets.sources import live_record_ids
 from sync_assets_tests.command_line import DATABASE_PASSWORD, Installation
 from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.mariadb import PASSWORD, Server
@@ -56,7 +57,7 @@ class Portal(Installation):
             registered = services.ledger.active_collection("chroma", stream)
             assert registered is not None
             embedder = services.embedder(registered.model)
-            for record in account.fetch(stream, [live.record_id for live in account.live_ids(stream)]):
+            for record in account.fetch(stream, live_record_ids(account, stream)):
                 document = account.to_document(stream, record)
                 limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
                 for chunk in chunk_document(document, embedder.tokenizer, limits):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sync_assets.demo.server import DemoServers
-from sync_assets.runs import LOCATION, RANGE_END, RANGE_START
+from sync_assets.partitions import RANGE_END, RANGE_START
+from sync_assets.runs import LOCATION
 from sync_assets_tests.dagster_assets.world import STAGES, STORES, TENANTS, fresh_database
 from sync_assets_tests.end_to_end.deployment import REPOSITORY, Deployment, asset_keys
 

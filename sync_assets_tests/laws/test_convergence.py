@@ -367,6 +367,28 @@ def test_a_sweep_that_cannot_be_trusted_deletes_nothing(new_world: NewWorld, fau
     assert len(world.chain.stored(world.store, world.tenant)) == 10
 
 
+def test_what_upstream_hides_is_not_gone_and_the_rest_is_swept(new_world: NewWorld) -> None:
+    world = new_world()
+    for number in range(10):
+        world.upstream.tickets[f"{number % 2}-{number}"] = Ticket(world.upstream.tick(), (f"text {number}",))
+    world.chain.sync(world.windows)
+    del world.upstream.tickets["1-1"]
+    world.upstream.hidden = {"0-"}
+    services = world.chain.services
+    services.settings = services.settings.model_copy(update={"sweep_max_delete_share": 0.2})
+    try:
+        reports = world.chain.sync(world.windows, sweep=True)
+    finally:
+        services.settings = services.settings.model_copy(update={"sweep_max_delete_share": 1.0})
+    world.assert_converged()
+    assert ["5 documents can't be compared: we were put out" in problem for problem in reports["raw"].problems] == [
+        True
+    ]
+    world.upstream.hidden = set()
+    assert world.chain.sync(world.windows, sweep=True)["raw"].problems == []
+    world.assert_converged()
+
+
 def test_bad_records_go_to_quarantine_the_rest_goes_on_and_a_later_run_retries(
     new_world: NewWorld,
 ) -> None:

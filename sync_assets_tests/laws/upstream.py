@@ -14,7 +14,7 @@ from sync_assets.errors import SourceError
 from sync_assets.hashing import digest, text_hash
 from sync_assets.ledger.bodies import write_bodies
 from sync_assets.services import Services
-from sync_assets.sources import LiveId
+from sync_assets.sources import Hidden, LiveId
 from sync_assets.stages import Context, Report, Stream
 from sync_assets.stages.chunks import make_chunks
 from sync_assets.stages.documents import make_documents
@@ -50,11 +50,13 @@ class Upstream:
 
     Attributes:
         tells_versions: its listing has a cheap version beside the modification time.
+        hidden: how the ids begin that it does not show us now.
     """
 
     now: datetime = START
     tells_versions: bool = False
     tickets: dict[str, Ticket] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set[str])
     broken: bool = False
     lists_nothing: bool = False
 
@@ -92,12 +94,16 @@ class UpstreamSource:
             if not ticket.deleted or ticket.listed_as_deleted:
                 yield self._record(record_id)
 
-    def live_ids(self, stream: str) -> Iterator[LiveId]:
+    def live_ids(self, stream: str) -> Iterator[LiveId | Hidden]:
         self._refuse()
         if self._upstream.lists_nothing:
             return
+        yield from (Hidden(prefix=prefix, reason="we were put out") for prefix in sorted(self._upstream.hidden))
         for record_id, ticket in self._upstream.live().items():
-            yield LiveId(record_id=record_id, modified_at=ticket.modified_at, cheap_version=self._cheap_version(ticket))
+            if not record_id.startswith(tuple(self._upstream.hidden)):
+                yield LiveId(
+                    record_id=record_id, modified_at=ticket.modified_at, cheap_version=self._cheap_version(ticket)
+                )
 
     def fetch(self, stream: str, record_ids: Iterable[str]) -> Iterator[Record]:
         self._refuse()

@@ -20,7 +20,7 @@ from sync_assets.demo.zoho_desk import ZohoDesk
 from sync_assets.documents import Record
 from sync_assets.errors import SourceError
 from sync_assets.sources import Source as SourceContract
-from sync_assets.sources import source_module, zoho_desk_token
+from sync_assets.sources import live_record_ids, source_module, zoho_desk_token
 from sync_assets.sources.zoho_desk import Account, Source
 from sync_assets.sources.zoho_desk_token import TokenAuth
 
@@ -45,7 +45,7 @@ def whole(source: SourceContract, stream: str) -> dict[str, Record]:
 
 
 def ids(source: SourceContract, stream: str) -> set[str]:
-    return {row.record_id for row in source.live_ids(stream)}
+    return set(live_record_ids(source, stream))
 
 
 # Against answers made up here

@@ -1,0 +1,288 @@
+"""From a request to runs: which tenants, streams and windows, as rectangles of Dagster's partitions.
+
+What belongs here: what a sync would run. How it is run and summed up is in `sync.py`, when by itself in `automation/`.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple, get_args
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+from sync_assets.errors import SettingsError
+from sync_assets.ledger import QuarantinedRecord, StreamRef
+from sync_assets.partitions import RANGE_END, RANGE_START, tenants_name, time_windows
+from sync_assets.services import Services
+from sync_assets.sources import SOURCE_NAMES
+from sync_assets.stages import utc_now
+from sync_assets.stages.raw import has_no_id
+
+Until = Literal["raw", "documents", "chunks", "embeddings", "stores"]
+Span = tuple[datetime, datetime]
+_STAGES = get_args(Until)
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """What to sync; empty tuples mean everything.
+
+    Attributes:
+        since_hours: changes of the last hours; 0 means all.
+        incremental: from where each tenant's last success ended.
+        first, last: windows of these days, both included.
+        everything: all windows that upstream has changes in.
+        records: only these records of one tenant's stream, fetched by id.
+    """
+
+    sources: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    since_hours: float = 24
+    incremental: bool = False
+    first: datetime | None = None
+    last: datetime | None = None
+    everything: bool = False
+    until: Until = "stores"
+    sweep: bool = False
+    limit: int | None = None
+    records: tuple[str, ...] = ()
+
+
+class Chain(NamedTuple):
+    """The assets of one stream, in order, as the definitions have them."""
+
+    source: str
+    stream: str
+    stages: list[dg.AssetKey]
+    stores: list[str]
+
+
+class PlannedRun(NamedTuple):
+    """One run: a rectangle of windows and tenants of one source."""
+
+    source: str
+    streams: list[str]
+    tenants: list[str]
+    first_window: str
+    last_window: str
+    windows: int
+    assets: list[dg.AssetKey]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Those of the run: its partitions, and what people filter by."""
+        return {
+            RANGE_START: f"{self.first_window}|{self.tenants[0]}",
+            RANGE_END: f"{self.last_window}|{self.tenants[-1]}",
+            "sync_assets/source": self.source,
+            "sync_assets/tenants": ",".join(self.tenants),
+        }
+
+    def config(self, request: SyncRequest) -> dict[str, Any]:
+        """The run configuration: how raw is to fetch."""
+        fetch = {"sweep": request.sweep, "limit": request.limit, "records": list(request.records)}
+        return {"ops": {"__".join(key.path): {"config": fetch} for key in self.assets if key.path[-1] == "raw"}}
+
+    def only(self, tenant: str, streams: Collection[str]) -> "PlannedRun":
+        """The part of this run that is about some of its streams and one of its tenants."""
+        chosen = [stream for stream in self.streams if stream in streams]
+        assets = [key for key in self.assets if key.path[1] in streams]
+        return self._replace(tenants=[tenant], streams=chosen, assets=assets)
+
+
+class Planner:
+    """Turns a request into runs over the definitions' own partitions.
+
+    Args:
+        graph: of the code location.
+        instance: knows the tenants' order among the dynamic partitions.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        graph: BaseAssetGraph[Any],
+        instance: dg.DagsterInstance,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._services = services
+        self._graph = graph
+        self._instance = instance
+        self._clock = clock
+
+    def chains(self, request: SyncRequest) -> list[Chain]:
+        """The chosen streams.
+
+        Raises:
+            SettingsError: a source or stream is unknown.
+        """
+        found: dict[tuple[str, str], dict[str, dg.AssetKey]] = {}
+        for key in self._graph.executable_asset_keys:
+            if "stage" not in self._graph.get(key).tags:
+                continue  # a table of the support database, which `support-db load` materializes
+            source, stream, stage = key.path
+            found.setdefault((source, stream), {})[stage] = key
+        _known("source", request.sources, sorted({source for source, _ in found} & set(SOURCE_NAMES)))
+        _known("stream", request.streams, sorted({stream for _, stream in found}))
+        chains = []
+        for (source, stream), stages in sorted(found.items()):
+            if request.sources and source not in request.sources:
+                continue
+            if request.streams and stream not in request.streams:
+                continue
+            stores = sorted(stage for stage in stages if stage not in _STAGES)
+            wanted = _STAGES[: _STAGES.index(request.until) + 1]
+            keys = [stages[stage] for stage in wanted if stage in stages]
+            if request.until == "stores":
+                keys += [stages[store] for store in stores]
+            chains.append(Chain(source, stream, keys, stores))
+        return chains
+
+    def tenants(self, source: str, request: SyncRequest) -> list[str]:
+        """The chosen tenants that have an account in a source.
+
+        Raises:
+            SettingsError: a tenant is unknown.
+        """
+        _known("tenant", request.tenants, self._services.tenants.names())
+        return [name for name in self._services.tenants.names(source) if not request.tenants or name in request.tenants]
+
+    def plan_source(self, source: str, chains: Sequence[Chain], request: SyncRequest) -> list[PlannedRun]:
+        """Runs for all chosen tenants of a source; asks upstream at most for its span.
+
+        Raises:
+            SourceError: upstream could not be asked.
+        """
+        spans = {tenant: self.span(source, tenant, chains, request) for tenant in self.tenants(source, request)}
+        return self.plan(source, chains, spans, request)
+
+    def plan(
+        self, source: str, chains: Sequence[Chain], spans: Mapping[str, Span], request: SyncRequest
+    ) -> list[PlannedRun]:
+        """Runs over contiguous intervals of tenants that start at the same window. Writes nothing.
+
+        Args:
+            spans: what to sync of each tenant.
+        """
+        windows_def = time_windows(self._graph.get(chains[0].stages[0]).partitions_def)
+        if request.everything:
+            # One run for all of them costs less than the empty windows of some.
+            whole = (min(first for first, _ in spans.values()), max(last for _, last in spans.values()))
+            spans = dict.fromkeys(spans, whole)
+        planned: list[PlannedRun] = []
+        for span, group in _intervals(spans, self._order(source)):
+            keys = _window_keys(windows_def, *span)
+            planned.append(
+                PlannedRun(
+                    source=source,
+                    streams=[chain.stream for chain in chains],
+                    tenants=group,
+                    first_window=keys[0],
+                    last_window=keys[-1],
+                    windows=len(keys),
+                    assets=[key for chain in chains for key in chain.stages],
+                )
+            )
+        return planned
+
+    def register(self, source: str) -> None:
+        """Add tenants that are new in the tenants file to the source's partitions, in order."""
+        name = tenants_name(source)
+        present = set(self._instance.get_dynamic_partitions(name))
+        new = [tenant for tenant in self._services.tenants.names(source) if tenant not in present]
+        if new:
+            self._instance.add_dynamic_partitions(name, new)
+
+    def _order(self, source: str) -> list[str]:
+        """All partitions of a source in Dagster's order, those that `register` would add at the end."""
+        present = list(self._instance.get_dynamic_partitions(tenants_name(source)))
+        return present + [tenant for tenant in self._services.tenants.names(source) if tenant not in present]
+
+    def span(self, source: str, tenant: str, chains: Sequence[Chain], request: SyncRequest) -> Span:
+        """First and last moment that a request is about, for one tenant; asks upstream where it is about everything.
+
+        Raises:
+            SourceError: upstream could not be asked.
+        """
+        now = self._clock()
+        if request.records:
+            return now, now
+        if request.first is not None:
+            return request.first, (request.last or now) + timedelta(days=1) - timedelta(microseconds=1)
+        if request.everything or (request.since_hours == 0 and not request.incremental):
+            return self._whole_span(source, tenant, chains)
+        if not request.incremental:
+            return now - timedelta(hours=request.since_hours), now
+        marks = [
+            self._services.ledger.watermark(StreamRef(tenant, chain.source, chain.stream), store)
+            for chain in chains
+            for store in chain.stores
+        ]
+        known = [mark for mark in marks if mark is not None]
+        if len(known) < len(marks):
+            return self._whole_span(source, tenant, chains)[0], now
+        return min(known), now
+
+    def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> Span:
+        with self._services.tenants.open(source, tenant) as account:
+            found = [span for chain in chains if (span := account.span(chain.stream)) is not None]
+        now = self._clock()
+        return min((first for first, _ in found), default=now), max((last for _, last in found), default=now)
+
+
+def retry_requests(records: Sequence[QuarantinedRecord]) -> list[SyncRequest]:
+    """Requests that send quarantined records through the chain again.
+
+    Any run of a tenant's stream fetches its quarantined records by their ids; those without an id that can be asked for
+    are found again only in the windows in which they lie.
+    """
+    found: dict[tuple[str, str, str], list[QuarantinedRecord]] = {}
+    for record in records:
+        found.setdefault((record.source, record.stream, record.tenant), []).append(record)
+    requests = []
+    for (source, stream, tenant), held in sorted(found.items()):
+        windows = {record.window for record in held if has_no_id(record.record_id)}
+        for window in sorted(windows or {max(record.window for record in held)}):
+            day = datetime.fromisoformat(window[:10]).replace(tzinfo=UTC)
+            requests.append(SyncRequest((source,), (stream,), (tenant,), first=day, last=day))
+    return requests
+
+
+def _known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise SettingsError(f"Unknown {kind} {name!r}.", f"Known are: {', '.join(known) or 'none'}.")
+
+
+def _intervals(spans: Mapping[str, Span], order: Sequence[str]) -> Iterator[tuple[Span, list[str]]]:
+    """Neighbouring tenants whose spans fall together, with the span that covers them."""
+    group: list[str] = []
+    for tenant in [*order, None]:
+        joins = tenant in spans and (not group or _day(spans[tenant]) == _day(spans[group[0]]))
+        if not joins and group:
+            covered = [spans[member] for member in group]
+            yield (min(first for first, _ in covered), max(last for _, last in covered)), group
+            group = []
+        if tenant in spans:
+            group.append(tenant)
+
+
+def _day(span: Span) -> datetime:
+    return span[0].astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _window_keys(windows: dg.TimeWindowPartitionsDefinition, first: datetime, last: datetime) -> list[str]:
+    """Keys of the windows that [first, last] touches, at least one."""
+    keys = [
+        key
+        for key in windows.get_partition_keys()
+        if (window := windows.time_window_for_partition_key(key)).end > first and window.start <= last
+    ]
+    if not keys:
+        raise SettingsError(
+            f"No window lies between {first:%Y-%m-%d} and {last:%Y-%m-%d}.",
+            f"Windows start at {windows.start:%Y-%m-%d} (`start` in defs.yaml) and end today.",
+        )
+    return keys
