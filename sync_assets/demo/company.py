@@ -1,10 +1,10 @@
 """The three demo companies at their start, the questions asked of them, and the records that they hold now.
 
-`acme` makes cloud phones and office networks, English first, and has a support database beside the Freshdesk account;
-`polder` makes heat pumps and ventilation, Dutch first,
-and has a ticket portal for its own people beside the Freshdesk account; `solara` sells solar panels and batteries,
-English with some German articles, and has a Zoho Desk account only. Everything is drawn with fixed seeds from the texts
-in `data/`, so every start is the same.
+`acme` makes cloud phones and office networks, English first, and has a support database and a Slack workspace of its
+own people beside the Freshdesk account; `polder` makes heat pumps and ventilation, Dutch first, and has a ticket portal
+for its own people beside the Freshdesk account; `solara` sells solar panels and batteries, English with some German
+articles, and has a Zoho Desk account and its customers' Discord server. Everything is drawn with fixed
+seeds from the texts in `data/`, so every start is the same.
 """
 
 from collections.abc import Iterator

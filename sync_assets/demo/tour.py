@@ -20,10 +20,13 @@ from rich.markup import escape
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
 from sync_assets.definitions import build_defs, streams
+from sync_assets.demo.changes import Change, play, put_back
 from sync_assets.demo.company import QUESTIONS, DemoCompany, Question
+from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.server import DemoServers
+from sync_assets.demo.slack_workspace import SlackLimits
 from sync_assets.demo.zoho_desk_account import ZohoLimits
-from sync_assets.documents import Document, Visibility
+from sync_assets.documents import Document, Visibility, document_id
 from sync_assets.enrichment import article_of, enriched
 from sync_assets.enrichment.enricher import open_enricher
 from sync_assets.errors import SettingsError
@@ -39,9 +42,6 @@ if TYPE_CHECKING:
 
 _MARK = "# Written by `sync-assets demo`, which replaces it. Give your own tenants another file or DAGSTER_HOME.\n"
 _WANTED_RECALL = 0.8
-# The tour asks more in a minute than an account allows, and nobody wants to wait; each command takes an access token.
-_REQUESTS_PER_MINUTE = 60_000
-_ZOHO_LIMITS = ZohoLimits(tokens_per_window=1_000)
 
 
 class Route(NamedTuple):
@@ -67,7 +67,7 @@ def routes() -> list[Route]:
 def serve(port: int) -> None:
     """Serve the demo company until Ctrl-C."""
     out = console()
-    with DemoServers(port, _company(load_settings().home), zoho_limits=_ZOHO_LIMITS) as servers:
+    with _servers(port, _company(load_settings().home)) as servers:
         out.print("The demo company is served at:")
         for tenant in servers.tenants:
             out.print(f"  {servers.base_url(tenant)}")
@@ -84,6 +84,19 @@ def _company(home: Path) -> DemoCompany:
     return DemoCompany(home / "demo" / "ticket_portal.sqlite", home / "demo" / "support_seed")
 
 
+def _servers(port: int, company: DemoCompany) -> DemoServers:
+    """The tour asks more in a minute than the vendors allow, and nobody wants to wait."""
+    many = 60_000
+    return DemoServers(
+        port,
+        company,
+        requests_per_minute=many,
+        zoho_limits=ZohoLimits(tokens_per_window=many),
+        slack_limits=SlackLimits(tier_2=many, tier_3=many, tier_4=many),
+        discord_limits=DiscordLimits(messages=many, others=many, per_second=many),
+    )
+
+
 def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     """The whole tour; returns the exit code.
 
@@ -96,7 +109,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
 
     out = console()
     company = _company(services.settings.home)
-    with DemoServers(port, company, requests_per_minute=_REQUESTS_PER_MINUTE, zoho_limits=_ZOHO_LIMITS) as servers:
+    with _servers(port, company) as servers:
         _write_tenants(services.settings.tenants_path, servers.tenants)
         services.close()  # forgets what the tenants file said before
         tenants = tuple(servers.tenants)
@@ -123,12 +136,17 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
         recalls = {store: _recall(services, store) for store in stores}
         searches = [_sample(services, store, number / len(stores)) for number, store in enumerate(stores)]
         equal = all(comparison["equal"] for comparison in comparisons)
-        good = equal and all(recall >= _WANTED_RECALL for recall in recalls.values())
+        if not as_json:
+            _print_searches(out, recalls, searches)
+        played = _play(services, company, quiet=as_json)
+        good = equal and played["ok"] and all(recall >= _WANTED_RECALL for recall in recalls.values())
         if as_json:
             found = {"ok": good, "stores_equal": equal, "comparisons": comparisons, "recall_at_5": recalls}
-            typer.echo(json.dumps({**result.summary(), **found, "searches": searches}, ensure_ascii=False))
+            typer.echo(
+                json.dumps({**result.summary(), **found, "searches": searches, "played": played}, ensure_ascii=False)
+            )
         else:
-            _print_searches(out, recalls, searches)
+            _print_played(out, played)
             _print_next_steps(out, servers)
         if keep:
             if not as_json:
@@ -178,7 +196,9 @@ def compare(
         registered = services.ledger.active_collection(store, route.collection)
         expected = _expected(services, documents, registered.model if registered else None)
         listed = services.store(store).scan(registered.collection, tenant) if registered else ()
-        stored = {chunk.chunk_id: chunk.content_hash for chunk in listed}
+        # A collection may hold several sources of the tenant.
+        ours = document_id(tenant, source, "")
+        stored = {chunk.chunk_id: chunk.content_hash for chunk in listed if chunk.document_id.startswith(ours)}
         comparisons.append(
             {
                 "tenant": tenant,
@@ -195,6 +215,49 @@ def compare(
             }
         )
     return comparisons
+
+
+def _play(services: Services, company: DemoCompany, quiet: bool) -> dict[str, Any]:
+    """Change the chats upstream, sync, tell what that changed in the stores, put everything back and sync again."""
+    from sync_assets.cli.session import run_sync
+    from sync_assets.planning import SyncRequest
+
+    changes = play(company)
+    sources = tuple(sorted({change.source for change in changes}))
+    request = SyncRequest(sources=sources, everything=True, sweep=True)
+    before = [_windows_of(services, change) for change in changes]
+    synced = run_sync(services, request, quiet=quiet)
+    after = [_windows_of(services, change) for change in changes]
+    rows = [
+        {
+            "tenant": change.tenant,
+            "source": change.source,
+            "change": change.what,
+            "conversation": change.record_id,
+            "windows": len(old),
+            "kept": len(old.items() & new.items()),
+            "new": len(new.items() - old.items()),
+            "gone": len(old.items() - new.items()),
+        }
+        for change, old, new in zip(changes, before, after, strict=True)
+    ]
+    put_back(company)
+    restored = run_sync(services, request, quiet=quiet)
+    is_back = [_windows_of(services, change) for change in changes] == before
+    embedded = {"embedded": synced.total("embedded", "embeddings")}
+    back = {"equal": is_back, "embedded": restored.total("embedded", "embeddings")}
+    arrived = all(row["new"] + row["gone"] for row in rows)
+    failed = bool(synced.exit_code or restored.exit_code)
+    return {"ok": arrived and is_back and not failed, "changes": rows, **embedded, "put_back": back}
+
+
+def _windows_of(services: Services, change: Change) -> dict[str, str]:
+    """Hash by chunk id of what the first store of the chat holds of a conversation."""
+    route = next(route for route in routes() if route.source == change.source)
+    registered = services.ledger.active_collection(route.store, route.collection)
+    listed = services.store(route.store).scan(registered.collection, change.tenant) if registered else ()
+    wanted = document_id(change.tenant, change.source, change.record_id)
+    return {chunk.chunk_id: chunk.content_hash for chunk in listed if chunk.document_id == wanted}
 
 
 def _with_keywords(services: Services, tenant: str, documents: Sequence[Document]) -> list[Document]:
@@ -280,6 +343,20 @@ def _print_searches(out: Console, recalls: Mapping[str, float], searches: list[d
         for rank, hit in enumerate(item["hits"], 1):
             address = f"  {hit['url']}" if hit["url"] else ""
             out.print(f"  {rank}. {hit['score']:.3f} {escape(hit['title'])}{address}", soft_wrap=True)
+
+
+def _print_played(out: Console, played: Mapping[str, Any]) -> None:
+    changes = played["changes"]
+    out.print()
+    print_rows(
+        out, list(changes[0]), changes, title="Played upstream and synced: what it changed in the store, by windows"
+    )
+    back = played["put_back"]
+    told = "Put back, and the store holds what it held before" if back["equal"] else "[red]Not put back[/red]"
+    out.print(
+        f"{played['embedded']} texts were embedded for these changes. {told}; {back['embedded']} were for that.",
+        soft_wrap=True,
+    )
 
 
 def _print_next_steps(out: Console, servers: DemoServers) -> None:

@@ -215,7 +215,10 @@ class _TenantExtraction:
         for one in hidden:
             shown = [record_id for record_id in left if not record_id.startswith(one.prefix)]
             if one.reason and len(shown) < len(left):
-                self._refuse(f"{len(left) - len(shown)} documents can't be compared: {one.reason}")
+                self._report.problems.append(
+                    f"{self._ref.tenant}: the sweep of {self._ref.source}/{self._ref.stream} left "
+                    f"{len(left) - len(shown)} documents as they are: {one.reason}"
+                )
             left = shown
         return left
 

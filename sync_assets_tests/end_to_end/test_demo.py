@@ -42,7 +42,8 @@ def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def small(portal: Path, seed: Path) -> DemoCompany:
         company, whole = small_company(), DemoCompany(portal, seed)
-        company.portal, company.seed, company.zoho = whole.portal, whole.seed, whole.zoho
+        for name in ("portal", "seed", "zoho", "slack", "discord"):
+            setattr(company, name, getattr(whole, name))
         return company
 
     monkeypatch.setattr(tour, "DemoCompany", small)
@@ -64,8 +65,11 @@ EXPECTED = {
     *(("polder", "ticket_portal", stream, "chroma") for stream in PORTAL_STREAMS),
     *(("solara", "zoho_desk", stream, "pgvector") for stream in ("articles", "tickets")),
     ("acme", "support_database", "kb_articles", "qdrant"),
+    ("acme", "slack", "messages", "chroma"),
+    ("solara", "discord", "messages", "chroma"),
 }
 # The first collection of each store that the sabotage below strikes.
+CHATS = (("acme", "slack"), ("solara", "discord"))
 STRUCK = {"chroma": "configuration_items", "pgvector": "freshdesk_tickets", "qdrant": "freshdesk_tickets"}
 
 
@@ -87,7 +91,7 @@ def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_text_that
     assert "Every store equals upstream." in first.out
     asked = {source: sum(question.source == source for question in QUESTIONS) for source in SOURCE_NAMES}
     assert re.search(
-        rf"first five results: chroma \d+% of {asked['ticket_portal']}, "
+        rf"first five results: chroma \d+% of {asked['ticket_portal'] + asked['slack'] + asked['discord']}, "
         rf"pgvector \d+% of {asked['freshdesk'] + asked['zoho_desk']}, "
         rf"qdrant \d+% of {asked['freshdesk'] + asked['support_database']}\n",
         first.out,
@@ -113,6 +117,14 @@ def test_the_demo_proves_its_stores_repeats_without_work_and_notices_a_text_that
     assert all(row["stored"] == row["expected"] > 0 for row in rows)
     assert [item["store"] for item in second.json["searches"]] == list(STRUCK)
     assert all(item["hits"] for item in second.json["searches"])
+    played = second.json["played"]
+    assert {(row["tenant"], row["source"], row["change"]) for row in played["changes"]} == {
+        (*chat, change) for chat in CHATS for change in ("late reply", "edit", "deletion")
+    }
+    assert all(row["gone"] and row["kept"] + row["gone"] == row["windows"] for row in played["changes"])
+    assert all(row["kept"] + row["new"] > 0 for row in played["changes"])
+    assert played["embedded"] <= sum(row["new"] for row in played["changes"])
+    assert played["put_back"] == {"equal": True, "embedded": 0}
 
     for store, name in STRUCK.items():
         with installation.services() as services:
