@@ -381,9 +381,7 @@ def test_what_upstream_hides_is_not_gone_and_the_rest_is_swept(new_world: NewWor
     finally:
         services.settings = services.settings.model_copy(update={"sweep_max_delete_share": 1.0})
     world.assert_converged()
-    assert ["left 5 documents as they are: we were put out" in problem for problem in reports["raw"].problems] == [
-        True
-    ]
+    assert ["left 5 documents as they are: we were put out" in problem for problem in reports["raw"].problems] == [True]
     world.upstream.hidden = set()
     assert world.chain.sync(world.windows, sweep=True)["raw"].problems == []
     world.assert_converged()
