@@ -25,6 +25,7 @@ lint: $(VENV)/.installed  ## Style and types
 bench: $(VENV)/.installed  ## Ratios that the README quotes; needs mariadb-server
 	$(BIN)/python bench/sync.py
 	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/chunking.py
 
 clean:  ## Remove the virtual environment
 	rm -rf $(VENV)

@@ -20,16 +20,18 @@ class Chunk(BaseModel):
 
     Attributes:
         path: steady place in the document, from upstream ids and names; unique within the document.
-        role: header, description, fields, comment, section ...
+        role: header, description, fields, comment, section, code, diff, sheet ...
+        strategy: how it was cut, with the version of that (`code/1`).
         text: exactly what is embedded.
         tokens: length of `text` in the tokens of the stream's model, special tokens not counted.
-        metadata: facts of the part that this chunk came from.
+        metadata: facts of the part that this chunk came from, and of the place in it.
     """
 
     model_config = ConfigDict(frozen=True)
 
     path: str
     role: str
+    strategy: str
     text: str
     tokens: int
     visibility: Visibility

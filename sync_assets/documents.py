@@ -76,11 +76,33 @@ class Part(BaseModel):
     metadata: dict[str, Any] = {}
 
 
+class Attachment(BaseModel):
+    """A file that belongs to a document, as its record names it.
+
+    Attributes:
+        locator: what its source needs to fetch it, and steady: ids, never a signed link.
+        path: what the paths of its parts begin with (`attachment-77`).
+        size: bytes, as upstream says; None where it does not.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    locator: str = Field(min_length=1)
+    path: str
+    name: str
+    content_type: str = ""
+    size: int | None = None
+    visibility: Visibility = Visibility.INTERNAL
+    principals: list[str] = []
+
+
 class Document(BaseModel):
     """The platform-neutral form of one record.
 
     `parts` hold all text that is embedded; `metadata` holds what is stored beside it (status, priority, tags, times,
     people). A change of metadata alone never changes `content_hash`, hence computes no embedding.
+
+    `attachments` are files whose texts become parts where the stream reads them; they are not stored themselves.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,6 +114,7 @@ class Document(BaseModel):
     title: str
     url: str | None = None
     parts: list[Part] = []
+    attachments: list[Attachment] = []
     metadata: dict[str, Any] = {}
     visibility: Visibility = Visibility.INTERNAL
     principals: list[str] = []

@@ -26,6 +26,10 @@ class SourceError(SyncAssetsError):
     """An upstream system refused, could not be reached or answered nonsense for a whole request."""
 
 
+class FileUnavailable(SyncAssetsError):
+    """One file that a record names can't be had, and others can."""
+
+
 class StorageError(SyncAssetsError):
     """Object storage could not be read or written (a full disk, a missing bucket, a missing file)."""
 

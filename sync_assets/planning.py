@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
-from sync_assets.errors import SettingsError
+from sync_assets.errors import SettingsError, SourceError
 from sync_assets.ledger import QuarantinedRecord, StreamRef
 from sync_assets.partitions import RANGE_END, RANGE_START, tenants_name, time_windows
 from sync_assets.services import Services
@@ -148,6 +148,21 @@ class Planner:
         """
         _known("tenant", request.tenants, self._services.tenants.names())
         return [name for name in self._services.tenants.names(source) if not request.tenants or name in request.tenants]
+
+    def reachable(
+        self, source: str, chains: Sequence[Chain], request: SyncRequest
+    ) -> tuple[dict[str, Span], dict[str, str]]:
+        """What to sync of each tenant whose credentials work, and why nothing of the others."""
+        spans: dict[str, Span] = {}
+        refused: dict[str, str] = {}
+        for tenant in self.tenants(source, request):
+            try:
+                with self._services.tenants.open(source, tenant) as account:
+                    account.check()
+                spans[tenant] = self.span(source, tenant, chains, request)
+            except SourceError as error:
+                refused[tenant] = str(error)
+        return spans, refused
 
     def plan_source(self, source: str, chains: Sequence[Chain], request: SyncRequest) -> list[PlannedRun]:
         """Runs for all chosen tenants of a source; asks upstream at most for its span.

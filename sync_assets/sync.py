@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 
 from sync_assets import runs
-from sync_assets.errors import SettingsError, SourceError
-from sync_assets.planning import Chain, PlannedRun, Planner, Span, SyncRequest
+from sync_assets.errors import SettingsError
+from sync_assets.planning import Chain, PlannedRun, Planner, SyncRequest
 from sync_assets.services import Services
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -106,7 +106,8 @@ class Syncer:
             pass  # where it is out of reach, this says so before any run begins
         for source, chains in self._by_source(request):
             self._planner.register(source)
-            spans = self._reachable(source, chains, request, result)
+            spans, refused = self._planner.reachable(source, chains, request)
+            result.failures += [f"{source}: {reason}" for reason in refused.values()]
             if spans:
                 for planned in self._planner.plan(source, chains, spans, request):
                     self._run(planned, request, result)
@@ -133,20 +134,6 @@ class Syncer:
                 f"No tenant has an account for this in {self._services.settings.tenants_path}.",
                 "Add one there (see the README), or run `sync-assets demo`.",
             )
-
-    def _reachable(
-        self, source: str, chains: Sequence[Chain], request: SyncRequest, result: SyncResult
-    ) -> dict[str, Span]:
-        """Spans of the tenants whose credentials work; the others fail here, and cost the rest nothing."""
-        spans: dict[str, Span] = {}
-        for tenant in self._planner.tenants(source, request):
-            try:
-                with self._services.tenants.open(source, tenant) as account:
-                    account.check()
-                spans[tenant] = self._planner.span(source, tenant, chains, request)
-            except SourceError as error:
-                result.failures.append(f"{source}: {error}")
-        return spans
 
     def _run(self, planned: PlannedRun, request: SyncRequest, result: SyncResult) -> None:
         self._announce(

@@ -51,7 +51,7 @@ def small_company() -> DemoCompany:
     Of each tenant at least one ticket has a private note. The keys are words that can be searched for.
     """
     company = DemoCompany()
-    company.zoho, company.slack, company.discord = {}, {}, {}
+    company.zoho, company.slack, company.discord, company.gitlab, company.backlog = {}, {}, {}, {}, {}
     for tenant, desk in company.desks.items():
         account = desk.data
         account.api_key = f"sesame-of-{tenant}"

@@ -153,7 +153,7 @@ def test_every_column_has_a_description(graph: Any) -> None:
         for key in graph.get_all_asset_keys()
         if (schema := graph.get(key).metadata.get("dagster/column_schema"))
     ]
-    assert len(schemas) == 4 * 10 + len(TABLES), "four stages of eight streams have files"
+    assert len(schemas) == 4 * 18 + len(TABLES), "four stages of eighteen streams have files"
     assert [(key, column.name) for key, schema in schemas for column in schema.columns if not column.description] == []
 
 

@@ -33,8 +33,27 @@ def sync_schedule(source: str, assets: Sequence[dg.AssetKey], cron: str, sweep: 
         if not planner.tenants(source, request):
             yield dg.SkipReason(f"No tenant has an account in {source}.")
             return
+        if _is_running(context.instance, source):
+            yield dg.SkipReason(f"A sync of {source} is still running.")
+            return
         planner.register(source)
-        for planned in planner.plan_source(source, planner.chains(request), request):
+        chains = planner.chains(request)
+        spans, refused = planner.reachable(source, chains, request)
+        for reason in refused.values():
+            context.log.error(reason)
+        if not spans:
+            yield dg.SkipReason(" ".join(refused.values()))
+            return
+        for planned in planner.plan(source, chains, spans, request):
             yield dg.RunRequest(asset_selection=planned.assets, run_config=planned.config(request), tags=planned.tags)
 
     return schedule
+
+
+def _is_running(instance: dg.DagsterInstance, source: str) -> bool:
+    """Whether a run of the source is under way: two would share the limits of its API."""
+    waiting = dg.RunsFilter(
+        tags={"sync_assets/source": source},
+        statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
+    )
+    return instance.get_runs_count(waiting) > 0

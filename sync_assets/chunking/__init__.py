@@ -5,27 +5,22 @@ changes the chunks that it touches and no others, ids included.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sync_assets.chunking import article, conversation, ticket
+from sync_assets.chunking import article, code, conversation, diff, sheet, ticket
+from sync_assets.chunking.grammars import is_known
 from sync_assets.chunking.splitting import Names, Piece
 from sync_assets.chunks import Chunk
 from sync_assets.documents import Document, Part
 from sync_assets.embedding import Tokenizer
 
 # Goes into the fingerprint of every collection: a change of it means that collections are built anew. Raise it with any
-# change of what the same document is cut into.
-CHUNKER_VERSION = "1"
-
-_MESSAGE = "message"
-_CUT_BY_HEADINGS = {"body", "section", "answer"}
-
-# An answer is embedded as it stands: short ones are what older stores hold vectors of, and the title has its own chunk.
-_WITHOUT_TITLE = {"answer"}
+# change of what the same document is cut into, and with it the version of the strategy that changed.
+CHUNKER_VERSION = "2"
 
 
 class ChunkLimits(BaseModel):
@@ -53,6 +48,19 @@ class ChunkLimits(BaseModel):
         return self
 
 
+class Strategy(NamedTuple):
+    """A way to cut parts.
+
+    Attributes:
+        name: with the version of what it does (`code/1`); stands in each chunk.
+        cut: pieces of neighbouring parts, which have the same readers, with the paths of their chunks as names; the
+            title is the document's.
+    """
+
+    name: str
+    cut: Callable[[Sequence[Part], str, Tokenizer, ChunkLimits], list[Piece]]
+
+
 def chunk_document(document: Document, tokenizer: Tokenizer, limits: ChunkLimits) -> list[Chunk]:
     """Chunks of all parts of a document, in its order. A part without a single token gives none.
 
@@ -65,46 +73,68 @@ def chunk_document(document: Document, tokenizer: Tokenizer, limits: ChunkLimits
     names = Names()
     found: list[Chunk] = []
     # Messages of different readers share no window.
-    for (is_said, *_), group in groupby(
-        document.parts, lambda part: (_is_said(part), part.visibility, part.principals)
+    for _, group in groupby(
+        document.parts, lambda part: (strategy_of(part).name, part.role, part.visibility, part.principals)
     ):
         parts = list(group)
-        chunks = (
-            _of_conversation(parts, tokenizer, limits)
-            if is_said
-            else _of_parts(parts, document.title, tokenizer, limits)
-        )
-        found += [chunk.model_copy(update={"path": names.add(chunk.path)}) for chunk in chunks]
+        strategy = strategy_of(parts[0])
+        for piece in strategy.cut(parts, document.title, tokenizer, limits):
+            found.append(
+                Chunk(
+                    path=names.add(piece.name),
+                    role=parts[0].role,
+                    strategy=strategy.name,
+                    text=piece.text,
+                    tokens=piece.tokens,
+                    visibility=parts[0].visibility,
+                    principals=parts[0].principals,
+                    metadata=piece.metadata,
+                )
+            )
     return found
 
 
-def _is_said(part: Part) -> bool:
-    return part.role == _MESSAGE
+def strategy_of(part: Part) -> Strategy:
+    """How a part is cut: by its role, and code by its language too."""
+    if part.role == "code" and not is_known(part.metadata.get("language", "")):
+        return _PLAIN
+    return _STRATEGIES.get(part.role, _PLAIN)
 
 
-def _of_conversation(parts: Sequence[Part], tokenizer: Tokenizer, limits: ChunkLimits) -> Iterator[Chunk]:
-    for window in conversation.windows(parts, tokenizer, limits.max_tokens, limits.messages, limits.overlap):
-        yield _chunk(parts[0], window.name, window.piece, window.metadata)
+def _each(
+    cut: Callable[[Part, str, Tokenizer, int], list[Piece]],
+) -> Callable[[Sequence[Part], str, Tokenizer, ChunkLimits], list[Piece]]:
+    """Each part by itself; its pieces are below its path and have its metadata beside their own."""
+
+    def cut_each(parts: Sequence[Part], title: str, tokenizer: Tokenizer, limits: ChunkLimits) -> list[Piece]:
+        return [
+            piece.within(part.path, part.metadata)
+            for part in parts
+            for piece in cut(part, title, tokenizer, limits.max_tokens)
+        ]
+
+    return cut_each
 
 
-def _of_parts(parts: Sequence[Part], title: str, tokenizer: Tokenizer, limits: ChunkLimits) -> Iterator[Chunk]:
-    for part in parts:
-        if part.role in _CUT_BY_HEADINGS:
-            above = "" if part.role in _WITHOUT_TITLE else title
-            pieces = article.pieces(part.text, above, tokenizer, limits.max_tokens)
-        else:
-            pieces = ticket.pieces(part.text, tokenizer, limits.max_tokens)
-        for piece in pieces:
-            yield _chunk(part, f"{part.path}/{piece.name}" if piece.name else part.path, piece, part.metadata)
+def _windows(parts: Sequence[Part], title: str, tokenizer: Tokenizer, limits: ChunkLimits) -> list[Piece]:
+    return conversation.windows(parts, tokenizer, limits.max_tokens, limits.messages, limits.overlap)
 
 
-def _chunk(part: Part, path: str, piece: Piece, metadata: dict[str, Any]) -> Chunk:
-    return Chunk(
-        path=path,
-        role=part.role,
-        text=piece.text,
-        tokens=piece.tokens,
-        visibility=part.visibility,
-        principals=part.principals,
-        metadata=metadata,
-    )
+_PLAIN = Strategy("plain/1", _each(lambda part, title, *limit: ticket.pieces(part.text, *limit)))
+_MARKDOWN = Strategy("markdown/1", _each(lambda part, title, *limit: article.pieces(part.text, title, *limit)))
+# An answer is embedded as it stands: short ones are what older stores hold vectors of, and the title has its own chunk.
+_ANSWER = Strategy("markdown/1", _each(lambda part, title, *limit: article.pieces(part.text, "", *limit)))
+
+_STRATEGIES = {
+    "answer": _ANSWER,
+    "body": _MARKDOWN,
+    "code": Strategy(
+        "code/1", _each(lambda part, title, *limit: code.pieces(part.text, part.metadata["language"], *limit))
+    ),
+    "diff": Strategy("diff/1", _each(lambda part, title, *limit: diff.pieces(part.text, *limit))),
+    "message": Strategy("conversation/1", _windows),
+    "section": _MARKDOWN,
+    "sheet": Strategy(
+        "sheet/1", _each(lambda part, title, *limit: sheet.pieces(part.text, part.metadata.get("sheet", ""), *limit))
+    ),
+}

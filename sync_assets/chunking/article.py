@@ -1,11 +1,23 @@
 """Bodies of articles: Markdown cut at its headings, each section below the headings that lead to it."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
-from sync_assets.chunking.splitting import MARKDOWN, Names, Piece, split
+from markdown_it.token import Token
+
+from sync_assets.chunking.splitting import (
+    MARKDOWN,
+    Body,
+    Layout,
+    Names,
+    Piece,
+    line_starts,
+    markdown_places,
+    split_all,
+)
 from sync_assets.embedding import Tokenizer
 
 # Title and six levels of headings leave room for text even where each is as long as it may be.
@@ -26,7 +38,8 @@ class _Section(NamedTuple):
 
     headings: list[str]
     path: str
-    text: str
+    begin: int
+    end: int
 
 
 def pieces(text: str, title: str, tokenizer: Tokenizer, max_tokens: int) -> list[Piece]:
@@ -36,42 +49,62 @@ def pieces(text: str, title: str, tokenizer: Tokenizer, max_tokens: int) -> list
     A heading too long for that is read as text, and so long a title is left out, being in the article's header.
     """
     limit = max_tokens // _HEADING_SHARE
-    headings = [heading for heading in _headings(text) if heading.text]
+    tokens = MARKDOWN.parse(text)
+    starts = [*line_starts(text), len(text)]
+    headings = [heading for heading in _headings(tokens, starts) if heading.text]
     lengths = tokenizer.count([_SEPARATOR + line for line in [title, *(heading.text for heading in headings)]])
     root = [title] if title and lengths[0] <= limit else []
-    found: list[Piece] = []
     short = [heading for heading, length in zip(headings, lengths[1:], strict=True) if length <= limit]
-    for section in _sections(text, short):
+    sections = list(_sections(text, short))
+    places = markdown_places(tokens, starts)
+    bodies = []
+    for section in sections:
         above = section.headings if section.headings[:1] == [title] else [*root, *section.headings]
-        for piece in split(section.text, tokenizer, max_tokens, _SEPARATOR.join(above)):
-            found.append(piece._replace(name="/".join(filter(None, [section.path, piece.name]))))
-    return found
+        body = text[section.begin : section.end]
+        bodies.append(Body(body, _SEPARATOR.join(above), _layout(places, body, section.begin)))
+    return [
+        piece.within(section.path, {})
+        for section, pieces in zip(sections, split_all(bodies, tokenizer, max_tokens), strict=True)
+        for piece in pieces
+    ]
 
 
-def _headings(text: str) -> Iterator[_Heading]:
+def _layout(places: Sequence[Sequence[int]], body: str, begin: int) -> Layout:
+    """Layout of a section, of which the places are known from the whole article."""
+    first = begin + len(body) - len(body.lstrip())
+    last = begin + len(body)
+
+    def within(_trimmed: str) -> list[list[int]]:
+        return [
+            [position - first for position in level[bisect_left(level, first) : bisect_left(level, last)]]
+            for level in places
+        ]
+
+    return Layout(within, str.strip)
+
+
+def _headings(tokens: Sequence[Token], starts: Sequence[int]) -> Iterator[_Heading]:
     """Headings that are not within a quote or a list."""
-    line_starts = [0, *(found.end() for found in re.finditer("\n", text)), len(text)]
-    tokens = MARKDOWN.parse(text)
     for token, content in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map is not None:
             first, last = token.map
-            yield _Heading(int(token.tag[1]), content.content.strip(), line_starts[first], line_starts[last])
+            yield _Heading(int(token.tag[1]), content.content.strip(), starts[first], starts[last])
 
 
 def _sections(text: str, headings: Sequence[_Heading]) -> Iterator[_Section]:
     """The text before the first heading, and that below each; a heading followed by a lower one may have none."""
-    before = text[: headings[0].begin if headings else len(text)]
-    if before.strip():
-        yield _Section([], "", before)
+    before = headings[0].begin if headings else len(text)
+    if text[:before].strip():
+        yield _Section([], "", 0, before)
     names = Names()
     above: list[tuple[_Heading, str]] = []
     for heading, following in zip_longest(headings, headings[1:]):
         above = [entry for entry in above if entry[0].level < heading.level]
         path = names.add("/".join([*(name for _, name in above[-1:]), _slug(heading.text)]))
         above.append((heading, path))
-        body = text[heading.end : following.begin if following else len(text)]
-        if body.strip() or following is None or following.level <= heading.level:
-            yield _Section([entry.text for entry, _ in above], path, body)
+        end = following.begin if following else len(text)
+        if text[heading.end : end].strip() or following is None or following.level <= heading.level:
+            yield _Section([entry.text for entry, _ in above], path, heading.end, end)
 
 
 def _slug(heading: str) -> str:

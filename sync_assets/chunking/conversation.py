@@ -6,37 +6,27 @@ new message changes the last window only, and one that goes changes the windows 
 them with its neighbour; counted from the start, every later window would change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
-from sync_assets.chunking.splitting import Piece, split
+from sync_assets.chunking.splitting import Piece, runs, split
 from sync_assets.documents import Part
 from sync_assets.embedding import Tokenizer
 
 
-class Window(NamedTuple):
-    """Messages in the order of their times.
-
-    Attributes:
-        name: steady name among the windows of its conversation, from the id of its first own message.
-        metadata: who speaks in it, from when to when, how many messages, and a link to the first.
-    """
-
-    name: str
-    piece: Piece
-    metadata: dict[str, Any]
-
-
-def windows(parts: Sequence[Part], tokenizer: Tokenizer, max_tokens: int, messages: int, overlap: int) -> list[Window]:
+def windows(parts: Sequence[Part], tokenizer: Tokenizer, max_tokens: int, messages: int, overlap: int) -> list[Piece]:
     """Windows of at most `messages` messages, `overlap` of them repeated from the window before as far as they fit.
 
+    Each is named by the path of its first own message. Its facts: who speaks in it, from when to when, how many
+    messages, and a link to the first.
+
     Args:
-        parts: one for each message, with `author`, `sent_at` and `link` in its metadata.
+        parts: one for each message in the order of their times, with `author`, `sent_at` and `link` in its metadata.
     """
     counts = tokenizer.count([part.text for part in parts])
-    found: list[Window] = []
-    for first, last in _runs([_rank(part) for part in parts], counts, messages - overlap, max_tokens):
+    found: list[Piece] = []
+    for first, last in runs([_rank(part) for part in parts], counts, messages - overlap, max_tokens):
         shown = first
         for begin in range(max(0, first - overlap), first):
             text = _text(parts[begin:last])
@@ -44,22 +34,9 @@ def windows(parts: Sequence[Part], tokenizer: Tokenizer, max_tokens: int, messag
                 shown = begin
                 break
         facts = _facts(parts[shown:last])
-        for piece in split(_text(parts[shown:last]), tokenizer, max_tokens):
-            name = "/".join(filter(None, [parts[first].path, piece.name]))
-            found.append(Window(name, piece, facts))
+        cut = split(_text(parts[shown:last]), tokenizer, max_tokens)
+        found += [piece.within(parts[first].path, facts) for piece in cut]
     return found
-
-
-def _runs(ranks: Sequence[int], counts: Sequence[int], longest: int, max_tokens: int) -> Iterator[tuple[int, int]]:
-    """Begin and end of each stretch of messages, in order; each message is in exactly one."""
-    waiting = [(0, len(ranks))]
-    while waiting:
-        first, last = waiting.pop()
-        if last - first > 1 and (last - first > longest or sum(counts[first:last]) > max_tokens):
-            behind = min(range(first, last - 1), key=lambda place: ranks[place]) + 1
-            waiting += [(behind, last), (first, behind)]
-        elif last > first:
-            yield first, last
 
 
 def _rank(part: Part) -> int:

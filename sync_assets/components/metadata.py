@@ -63,10 +63,11 @@ _STORE_COUNTS = ("documents", "chunks", "added", "changed", "unchanged", "delete
 
 
 def report_metadata(report: Report) -> dict[str, Any]:
-    """Metadata that a run's partitions share: what went wrong as a whole."""
-    if not report.problems:
-        return {}
-    return {"problems": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in report.problems))}
+    """Metadata that a run's partitions share: what went wrong as a whole, and what is worth knowing."""
+    told = {"problems": report.problems, "notes": report.notes[:_SAMPLE]}
+    return {
+        name: dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)) for name, lines in told.items() if lines
+    }
 
 
 def partition_metadata(report: Report, uris: Mapping[Partition, str]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from sync_assets.attachments.extracted import Limits
 from sync_assets.automation.schedules import sync_schedule
 from sync_assets.batches import Batch, Grain, Stage
 from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
@@ -26,6 +27,7 @@ from sync_assets.components.metadata import (
 from sync_assets.components.progress import progress_of
 from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
 from sync_assets.partitions import build_partitions, to_partition
+from sync_assets.processors import ProcessorUse
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.stages import Context, Partition, Report, Stream
@@ -49,6 +51,9 @@ class StreamSync(dg.Model, dg.Resolvable):
         chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
         window_messages: of a conversation, most messages in one window.
         window_overlap: of a conversation, how many of them are the last ones of the window before.
+        attachments: read the files that its documents name; their texts are found with them.
+        attachment_limits: other limits than the default ones, by name (`attachments/__init__.py`).
+        processors: what each part passes through, in order, as `kind: name` (`processors/__init__.py`).
         keywords: derive keywords for its documents; they join the title in what is embedded.
     """
 
@@ -60,6 +65,9 @@ class StreamSync(dg.Model, dg.Resolvable):
     chunk_tokens: int | None = Field(default=None, ge=16)
     window_messages: int = Field(default=10, ge=1)
     window_overlap: int = Field(default=2, ge=0)
+    attachments: bool = False
+    attachment_limits: dict[str, int] = {}
+    processors: list[str] = []
     keywords: bool = False
 
     @model_validator(mode="after")
@@ -120,6 +128,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
             chunk_tokens=sync.chunk_tokens,
             window_messages=sync.window_messages,
             window_overlap=sync.window_overlap,
+            attachments=Limits.model_validate(sync.attachment_limits) if sync.attachments else None,
+            processors=tuple(map(ProcessorUse.parse, sync.processors)),
             keywords=sync.keywords,
         )
 

@@ -21,14 +21,15 @@ def slack_conversations(data: SlackData) -> Iterator[str]:
     for channel, messages in data.messages.items():
         if data.app_user not in data.members[channel]:
             continue
+        key = f"private.{channel}" if data.channels[channel]["is_private"] else channel
         roots = threads(messages)
         for ts, message in messages.items():
             if message.get("subtype", _SAID[0]) not in _SAID or message.get("bot_id"):
                 continue
             if "thread_ts" in message or ts in roots:
-                yield f"{channel}-{message.get('thread_ts', ts)}"
+                yield f"{key}-{message.get('thread_ts', ts)}"
             else:
-                yield f"{channel}-{_day(ts)}"
+                yield f"{key}-{_day(ts)}"
 
 
 def discord_conversations(data: GuildData) -> Iterator[str]:
@@ -42,9 +43,22 @@ def discord_conversations(data: GuildData) -> Iterator[str]:
             if not _is_said(data, channel, message):
                 continue
             if channel["type"] in THREADS:
-                yield f"{channel['parent_id']}-{channel_id}"
+                yield f"{_room(data, channel['parent_id'])}-{channel_id}"
             elif message_id not in data.channels:  # else a thread was started from it
-                yield f"{channel_id}-{moment_of(message_id):%Y-%m-%d}"
+                yield f"{_room(data, channel_id)}-{moment_of(message_id):%Y-%m-%d}"
+
+
+def _room(data: GuildData, channel_id: str) -> str:
+    """What the ids of a channel's conversations begin with, which tells whether all people may view it."""
+    everyone, denied = data.guild["id"], set[str]()
+    shown = int(data.roles[everyone]["permissions"])
+    for rule in data.channels[channel_id]["permission_overwrites"]:
+        if int(rule["deny"]) & Permission.VIEW_CHANNEL:
+            denied.add(rule["id"])
+        if rule["id"] == everyone:
+            shown |= int(rule["allow"])
+    is_open = shown & Permission.VIEW_CHANNEL and not denied - {data.bot_id}
+    return channel_id if is_open else f"private.{channel_id}"
 
 
 def _is_said(data: GuildData, channel: Json, message: Json) -> bool:

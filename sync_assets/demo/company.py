@@ -1,14 +1,15 @@
 """The three demo companies at their start, the questions asked of them, and the records that they hold now.
 
-`acme` makes cloud phones and office networks, English first, and has a support database and a Slack workspace of its
-own people beside the Freshdesk account; `polder` makes heat pumps and ventilation, Dutch first, and has a ticket portal
-for its own people beside the Freshdesk account; `solara` sells solar panels and batteries, English with some German
-articles, and has a Zoho Desk account and its customers' Discord server. Everything is drawn with fixed
-seeds from the texts in `data/`, so every start is the same.
+`acme` makes cloud phones and office networks, English first; beside the Freshdesk account it has a support database, a
+Slack workspace of its own people and its engineers' GitLab. `polder` makes heat pumps and ventilation, Dutch first;
+beside the Freshdesk account it has a ticket portal for its own people and its supplier's Backlog. `solara` sells solar
+panels and batteries, English with some German articles, and has a Zoho Desk account and its customers' Discord server.
+Everything is drawn with fixed seeds from the texts in `data/`, so every start is the same.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,11 +17,17 @@ from typing import Any, Literal
 
 import yaml
 
+from sync_assets.demo import gitlab_content
+from sync_assets.demo.backlog_content import build_space
+from sync_assets.demo.backlog_records import SpaceData
+from sync_assets.demo.backlog_space import BacklogSpace
 from sync_assets.demo.chats import discord_conversations, slack_conversations
 from sync_assets.demo.discord_content import build_guild
 from sync_assets.demo.discord_data import GuildData
 from sync_assets.demo.discord_guild import DiscordGuild
 from sync_assets.demo.freshdesk import Desk
+from sync_assets.demo.gitlab_data import GitLabData
+from sync_assets.demo.gitlab_instance import GitLabInstance
 from sync_assets.demo.knowledge_base import build_knowledge_base
 from sync_assets.demo.people import build_people
 from sync_assets.demo.portal import PORTAL_TENANT, live_ids, write_portal
@@ -32,16 +39,21 @@ from sync_assets.demo.solutions import sent_article
 from sync_assets.demo.support_seed import SUPPORT_TENANT, article_ids, write_support_seed
 from sync_assets.demo.threads import build_tickets
 from sync_assets.demo.tickets import sent_ticket
+from sync_assets.demo.work import backlog_records, gitlab_records
 from sync_assets.demo.zoho_desk_account import ZohoDesk
 from sync_assets.demo.zoho_desk_content import build_account
 from sync_assets.demo.zoho_desk_protocol import ZohoData
 
 Stream = Literal["tickets", "articles"]
 STREAMS: tuple[Stream, ...] = ("tickets", "articles")
+# Of everything that the companies hold.
+FIRST_DAY, LAST_DAY = datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 13, tzinfo=UTC)
 TENANTS = ("acme", "polder")
 ZOHO_TENANTS = ("solara",)
 SLACK_TENANTS = ("acme",)
 DISCORD_TENANTS = ("solara",)
+GITLAB_TENANTS = ("acme",)
+BACKLOG_TENANTS = ("polder",)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ class DemoCompany:
         desks: the Freshdesk accounts by tenant, as the simulator serves them.
         zoho: the Zoho Desk accounts by tenant, likewise.
         slack, discord: the chats by tenant, likewise.
+        gitlab, backlog: where work is done, by tenant, likewise.
     """
 
     def __init__(self, portal: Path | None = None, seed: Path | None = None) -> None:
@@ -79,6 +92,8 @@ class DemoCompany:
         self.zoho = {tenant: ZohoDesk(_zoho_start(tenant)) for tenant in ZOHO_TENANTS}
         self.slack = {tenant: SlackWorkspace(_slack_start(tenant)) for tenant in SLACK_TENANTS}
         self.discord = {tenant: DiscordGuild(_discord_start(tenant)) for tenant in DISCORD_TENANTS}
+        self.gitlab = {tenant: GitLabInstance(_gitlab_start(tenant)) for tenant in GITLAB_TENANTS}
+        self.backlog = {tenant: BacklogSpace(_backlog_start(tenant)) for tenant in BACKLOG_TENANTS}
         self.portal = portal
         self.seed = seed
 
@@ -99,6 +114,10 @@ class DemoCompany:
             return sorted(set(slack_conversations(self.slack[tenant].data)))
         if source == "discord":
             return sorted(set(discord_conversations(self.discord[tenant].data)))
+        if source == "gitlab":
+            return list(gitlab_records(self.gitlab[tenant].data, stream))
+        if source == "backlog":
+            return list(backlog_records(self.backlog[tenant].data, stream))
         if source == "support_database":
             return article_ids() if self.seed is not None and tenant == SUPPORT_TENANT else []
         if self.portal is None or tenant != PORTAL_TENANT:
@@ -158,6 +177,16 @@ def _slack_start(tenant: str) -> SlackData:
 @cache
 def _discord_start(tenant: str) -> GuildData:
     return build_guild(_read(f"{tenant}/discord.yaml"))
+
+
+@cache
+def _gitlab_start(tenant: str) -> GitLabData:
+    return gitlab_content.build_instance(gitlab_content.read_profile(tenant))
+
+
+@cache
+def _backlog_start(tenant: str) -> SpaceData:
+    return build_space(_read(f"{tenant}/backlog.yaml"))
 
 
 @cache

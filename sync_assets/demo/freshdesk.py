@@ -32,6 +32,7 @@ from starlette.routing import Route
 
 from sync_assets.demo import solutions, tickets
 from sync_assets.demo.faults import Fault, Faults, malform
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.protocol import Call, Refusal, found, included, page_of
 from sync_assets.demo.records import AccountData, Json, timestamp
 
@@ -93,7 +94,13 @@ def create_app(desks: Mapping[str, Desk], clock: Clock = now, requests_per_minut
         requests_per_minute: budget of each account; `include=` costs two credits for each name.
     """
     api = _Api(desks, clock, requests_per_minute)
-    return Starlette(routes=[*(api.route(*endpoint) for endpoint in _ENDPOINTS), *_demo_routes(desks, clock)])
+    return Starlette(
+        routes=[
+            *(api.route(*endpoint) for endpoint in _ENDPOINTS),
+            Route("/{tenant}/helpdesk/attachments/{id:int}/{name}", _attachment),
+            *_demo_routes(desks, clock),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ class _Api:
                     truncate |= fault.truncate
                     if fault.status is not None:
                         raise _ordered(fault)
-                answer = malform(handler(call), faults)
+                answer = _addressed(malform(handler(call), faults), f"{request.base_url}{call.account.tenant}")
                 if call.has_next:
                     link = request.url.include_query_params(page=call.page + 1)
                     headers["Link"] = f'<{link}>; rel="next"'
@@ -140,6 +147,28 @@ class _Api:
                 return _response(refusal.status, refusal.body, headers | refusal.headers, truncate)
 
         return Route(f"/{{tenant}}/api/v2{path}", endpoint, methods=[method])
+
+
+def _addressed(answer: Any, root: str) -> Any:
+    """The answer with its attachments at this server, where they can be had."""
+    if isinstance(answer, list):
+        return [_addressed(item, root) for item in answer]
+    if not isinstance(answer, dict):
+        return answer
+    if "attachment_url" in answer:
+        path = answer["attachment_url"].partition("//")[2].partition("/")[2]
+        return answer | {"attachment_url": f"{root}/helpdesk/attachments/{path}"}
+    return {
+        name: _addressed(value, root) if name in ("attachments", "conversations") else value
+        for name, value in answer.items()
+    }
+
+
+async def _attachment(request: Request) -> Response:
+    """The bytes behind an attachment's address, which needs no credentials but its signature."""
+    if "Signature" not in request.query_params:
+        return Response(status_code=403)
+    return Response(file_bytes(request.path_params["name"]), media_type="application/octet-stream")
 
 
 def _response(status: int, answer: Any, headers: Mapping[str, str], truncate: bool) -> Response:

@@ -9,10 +9,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sync_assets.demo import discord_api, freshdesk, slack, zoho_desk
+from sync_assets.demo import backlog, discord_api, freshdesk, gitlab, slack, zoho_desk
+from sync_assets.demo.backlog_limits import BacklogLimits
 from sync_assets.demo.company import DemoCompany
 from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.freshdesk import Clock, now
+from sync_assets.demo.gitlab_limits import GitLabLimits
 from sync_assets.demo.portal import PORTAL_TENANT
 from sync_assets.demo.slack_workspace import SlackLimits
 from sync_assets.demo.support_seed import SUPPORT_TENANT
@@ -37,6 +39,7 @@ class DemoServers:
         requests_per_minute: request budget of each Freshdesk account.
         zoho_limits: credits and access tokens of each Zoho Desk account; the vendor's where not given.
         slack_limits, discord_limits: calls to each of these chats; the vendors' where not given.
+        gitlab_limits, backlog_limits: likewise.
     """
 
     def __init__(
@@ -48,9 +51,19 @@ class DemoServers:
         zoho_limits: ZohoLimits | None = None,
         slack_limits: SlackLimits | None = None,
         discord_limits: DiscordLimits | None = None,
+        gitlab_limits: GitLabLimits | None = None,
+        backlog_limits: BacklogLimits | None = None,
     ) -> None:
         self.company = company or DemoCompany()
-        chats = [
+        below = [
+            *(
+                Mount(f"/{tenant}/gitlab", gitlab.create_app(instance, clock, gitlab_limits))
+                for tenant, instance in self.company.gitlab.items()
+            ),
+            *(
+                Mount(f"/{tenant}/backlog", backlog.create_app(space, clock, backlog_limits))
+                for tenant, space in self.company.backlog.items()
+            ),
             *(
                 Mount(f"/{tenant}/slack", slack.create_app(workspace, clock, slack_limits or SlackLimits()))
                 for tenant, workspace in self.company.slack.items()
@@ -68,7 +81,7 @@ class DemoServers:
         self.port = port
         self._server = _Server(
             uvicorn.Config(
-                Starlette(routes=[*chats, *accounts, others]),
+                Starlette(routes=[*below, *accounts, others]),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -80,7 +93,7 @@ class DemoServers:
     def base_url(self, tenant: str) -> str:
         """The account's root, for `https://{tenant}.freshdesk.com`, or for Zoho's API and account server in one.
 
-        A tenant's Slack and Discord are below it, at `/slack` and `/discord`.
+        A tenant's Slack, Discord, GitLab and Backlog are below it, at `/slack`, `/discord`, `/gitlab` and `/backlog`.
         """
         return f"http://{HOST}:{self.port}/{tenant}"
 
@@ -119,6 +132,17 @@ class DemoServers:
                 "base_url": f"{self.base_url(tenant)}/discord",
                 "token": guild.data.token,
                 "guild_id": guild.data.guild["id"],
+            }
+        for tenant, instance in self.company.gitlab.items():
+            accounts.setdefault(tenant, {})["gitlab"] = {
+                "base_url": f"{self.base_url(tenant)}/gitlab",
+                "token": instance.data.token,
+            }
+        for tenant, space in self.company.backlog.items():
+            accounts.setdefault(tenant, {})["backlog"] = {
+                "base_url": f"{self.base_url(tenant)}/backlog",
+                "api_key": space.data.api_key,
+                "projects": ["PUMP", "VENT"],
             }
         return accounts
 

@@ -23,7 +23,7 @@ from sync_assets.demo.records import Json
 from sync_assets.demo.slack_records import SLACKBOT, SlackData, new_channel, new_file, new_user, timestamp
 from sync_assets.demo.slack_workspace import SlackWorkspace
 
-_FOUNDED = datetime(2026, 1, 12, 9, tzinfo=UTC)
+_FOUNDED = datetime(2026, 11, 2, 6, tzinfo=UTC)
 _MENTION = re.compile(r"<([@#])([a-z0-9-]+)>")
 _USER_KEYS = ("user", "user_id", "users")
 

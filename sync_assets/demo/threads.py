@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.knowledge_base import markup
 from sync_assets.demo.records import (
     AccountData,
@@ -338,7 +339,7 @@ class _Teller:
         return {
             "id": attachment_id,
             "content_type": kind,
-            "size": self._draw.randrange(9_000, 3_400_000),
+            "size": len(file_bytes(name)),
             "name": name,
             "attachment_url": f"https://attachments.{self._profile['domain']}/{attachment_id}/{name}"
             f"?Expires={int(moment.timestamp()) + 86400}&Signature={signature}",

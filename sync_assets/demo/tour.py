@@ -17,12 +17,14 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from sync_assets.chunking import ChunkLimits, chunk_document
+from sync_assets.chunking import chunk_document
 from sync_assets.chunks import chunk_id
 from sync_assets.definitions import build_defs, streams
+from sync_assets.demo.backlog_limits import BacklogLimits
 from sync_assets.demo.changes import Change, play, put_back
-from sync_assets.demo.company import QUESTIONS, DemoCompany, Question
+from sync_assets.demo.company import FIRST_DAY, LAST_DAY, QUESTIONS, DemoCompany, Question
 from sync_assets.demo.discord_limits import DiscordLimits
+from sync_assets.demo.gitlab_limits import GitLabLimits
 from sync_assets.demo.server import DemoServers
 from sync_assets.demo.slack_workspace import SlackLimits
 from sync_assets.demo.zoho_desk_account import ZohoLimits
@@ -31,9 +33,12 @@ from sync_assets.enrichment import article_of, enriched
 from sync_assets.enrichment.enricher import open_enricher
 from sync_assets.errors import SettingsError
 from sync_assets.hashing import text_hash
+from sync_assets.processors import processed
 from sync_assets.search import search
 from sync_assets.services import Services
 from sync_assets.settings import load_settings
+from sync_assets.stages import Stream
+from sync_assets.stages.attachments import Attachments
 from sync_assets.terminal import console, print_rows
 from sync_assets.vector_stores import Audience
 
@@ -94,6 +99,8 @@ def _servers(port: int, company: DemoCompany) -> DemoServers:
         zoho_limits=ZohoLimits(tokens_per_window=many),
         slack_limits=SlackLimits(tier_2=many, tier_3=many, tier_4=many),
         discord_limits=DiscordLimits(messages=many, others=many, per_second=many),
+        gitlab_limits=GitLabLimits(requests=many, project_requests=many),
+        backlog_limits=BacklogLimits(read=many, update=many, search=many),
     )
 
 
@@ -116,7 +123,8 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
         loads = [
             run_load(services, tenant, None, False, as_json) for tenant in services.tenants.names("support_database")
         ]
-        result = run_sync(services, SyncRequest(tenants=tenants, everything=True, sweep=True), quiet=as_json)
+        request = SyncRequest(tenants=tenants, first=FIRST_DAY, last=LAST_DAY, sweep=True)
+        result = run_sync(services, request, quiet=as_json)
         result.failures += [failure for load in loads for failure in load.failures]
         if not as_json:
             print_result(result)
@@ -183,22 +191,36 @@ def compare(
     """Ids and hashes that each store lists, against those computed from the company's records as they are now.
 
     Nothing of the pipeline's state is used but the registry, which says which collection and model a stream has, and
-    keywords that were paid for: records are fetched by id, documents and chunks made of them anew.
+    keywords and files that were read once: records are fetched by id, documents and chunks made of them anew.
     """
     record_ids = company.record_ids(tenant, source, stream)
+    chosen = next(found for found in streams() if (found.source, found.name) == (source, stream))
     with services.tenants.open(source, tenant) as account:
         documents = [account.to_document(stream, record) for record in account.fetch(stream, record_ids)]
-    if any(found.keywords for found in streams() if (found.source, found.name) == (source, stream)):
+        if chosen.attachments is not None:
+            files = Attachments(services.ledger, tenant, source, account, chosen.attachments)
+            documents, _, _ = files.attached(documents)
+    documents = [processed(document, chosen.processors) for document in documents]
+    if chosen.keywords:
         documents = _with_keywords(services, tenant, documents)
+    others = {
+        document_id(tenant, source, record_id)
+        for found in streams()
+        if found.source == source and found.name != stream
+        for record_id in company.record_ids(tenant, source, found.name)
+    }
     comparisons = []
     for store in stores:
         route = next(route for route in routes() if route[:3] == (source, stream, store))
         registered = services.ledger.active_collection(store, route.collection)
-        expected = _expected(services, documents, registered.model if registered else None)
+        expected = _expected(services, documents, registered.model if registered else None, chosen)
         listed = services.store(store).scan(registered.collection, tenant) if registered else ()
-        # A collection may hold several sources of the tenant.
-        ours = document_id(tenant, source, "")
-        stored = {chunk.chunk_id: chunk.content_hash for chunk in listed if chunk.document_id.startswith(ours)}
+        # A collection may hold several streams of the tenant.
+        stored = {
+            chunk.chunk_id: chunk.content_hash
+            for chunk in listed
+            if chunk.document_id.startswith(document_id(tenant, source, "")) and chunk.document_id not in others
+        }
         comparisons.append(
             {
                 "tenant": tenant,
@@ -224,7 +246,7 @@ def _play(services: Services, company: DemoCompany, quiet: bool) -> dict[str, An
 
     changes = play(company)
     sources = tuple(sorted({change.source for change in changes}))
-    request = SyncRequest(sources=sources, everything=True, sweep=True)
+    request = SyncRequest(sources=sources, first=FIRST_DAY, last=LAST_DAY, sweep=True)
     before = [_windows_of(services, change) for change in changes]
     synced = run_sync(services, request, quiet=quiet)
     after = [_windows_of(services, change) for change in changes]
@@ -268,10 +290,10 @@ def _with_keywords(services: Services, tenant: str, documents: Sequence[Document
         return [enriched(document, found[key]) for document, key in zip(documents, hashes, strict=True)]
 
 
-def _expected(services: Services, documents: Sequence[Document], model: str | None) -> dict[str, str]:
-    """Hash by chunk id of what the documents give, cut for a model."""
+def _expected(services: Services, documents: Sequence[Document], model: str | None, stream: Stream) -> dict[str, str]:
+    """Hash by chunk id of what the documents of a stream give, cut for a model."""
     embedder = services.embedder(model)
-    limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
+    limits = stream.limits(embedder.fingerprint)
     return {
         chunk_id(document.document_id, chunk.path): text_hash(chunk.text)
         for document in documents

@@ -97,13 +97,15 @@ class _Api:
 
 
 def _response(status: int, answer: Any, headers: Mapping[str, str], truncate: bool) -> Response:
-    """The answer as JSON; nothing to send is status 204."""
+    """The answer as JSON, or a file's bytes; nothing to send is status 204."""
     if answer is None:
         return Response(status_code=204, headers=dict(headers))
-    body = orjson.dumps(answer)
+    is_file = isinstance(answer, bytes)
+    body = answer if is_file else orjson.dumps(answer)
     if truncate:
         body = body[: len(body) // 2]
-    return Response(body, status, dict(headers), media_type="application/json;charset=UTF-8")
+    media_type = "application/octet-stream" if is_file else "application/json;charset=UTF-8"
+    return Response(body, status, dict(headers), media_type=media_type)
 
 
 def _path_of(request: Request) -> str:
@@ -187,5 +189,6 @@ _ENDPOINTS: list[tuple[str, str, Handler, int]] = [
     ("DELETE", "/tickets/{id}/comments/{part}", tickets.delete_comment, 1),
     ("GET", "/tickets/{id}/conversations", tickets.list_conversations, 3),
     ("GET", "/tickets/{id}/attachments", tickets.list_attachments, 3),
+    ("GET", "/tickets/{id}/attachments/{part}/content", tickets.get_attachment, 1),
     ("GET", "/{rest:path}", _unknown, 1),
 ]

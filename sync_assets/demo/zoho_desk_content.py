@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.people import address
 from sync_assets.demo.records import Json, entities
 from sync_assets.demo.zoho_desk_protocol import ZohoData, timestamp
@@ -278,9 +279,7 @@ class _Teller:
 
     def _attach(self, ticket: Json, thread: Json, names: list[str], moment: datetime) -> None:
         attachments = [
-            new_attachment(
-                self._account, ticket["id"], name, self._draw.randrange(9_000, 3_400_000), thread["author"], moment
-            )
+            new_attachment(self._account, ticket["id"], name, len(file_bytes(name)), thread["author"], moment)
             for name in names
         ]
         thread.update(

@@ -1,5 +1,6 @@
 """Zoho Desk's ticket endpoints: tickets with their threads, comments and attachments."""
 
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.records import Json, plain_text
 from sync_assets.demo.zoho_desk_protocol import (
     ZohoCall,
@@ -181,6 +182,13 @@ def list_attachments(call: ZohoCall) -> list[Json]:
     only(call.query, "from", "limit", "sortBy", "include", "isPublic")
     found(call.account.tickets, call.path["id"])
     return page_of(call, call.account.attachments[call.path["id"]], _LARGEST_PAGE)
+
+
+def get_attachment(call: ZohoCall) -> bytes:
+    """What a file holds."""
+    found(call.account.tickets, call.path["id"])
+    files = {item["id"]: item for item in call.account.attachments[call.path["id"]]}
+    return file_bytes(found(files, call.path["part"])["name"])
 
 
 def _present(call: ZohoCall) -> list[Json]:

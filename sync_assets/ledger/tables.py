@@ -174,6 +174,30 @@ enrichments = Table(
     comment="Keywords that were ever derived, by the text they were derived from",
 )
 
+files = Table(
+    "files",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("locator", Text, primary_key=True, comment="by which the source fetches the file"),
+    Column("content_hash", Text, nullable=False, comment="of its bytes"),
+    Column("fetched_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Files that were fetched, by what they hold",
+)
+
+file_texts = Table(
+    "file_texts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("content_hash", Text, primary_key=True, comment="of the file's bytes"),
+    Column("reader", Text, primary_key=True, comment="what read it; another reader reads it again"),
+    Column("parts", JSONB, nullable=False),
+    Column("notes", ARRAY(Text), nullable=False, comment="what was left out, and why"),
+    Column("problem", Text, comment="why the file can't be read"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="What was read from files, once for their bytes",
+)
+
 document_bodies = Table(
     "document_bodies",
     metadata,

@@ -8,14 +8,23 @@ import importlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from types import ModuleType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SettingsError
 
-SOURCE_NAMES = ("freshdesk", "ticket_portal", "zoho_desk", "support_database", "slack", "discord")
+SOURCE_NAMES = (
+    "freshdesk",
+    "ticket_portal",
+    "zoho_desk",
+    "support_database",
+    "slack",
+    "discord",
+    "gitlab",
+    "backlog",
+)
 
 
 class LiveId(BaseModel):
@@ -90,6 +99,20 @@ class Source(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc_info: object) -> None: ...
+
+
+@runtime_checkable
+class FileSource(Protocol):
+    """What a source adds whose records name files (`Document.attachments`)."""
+
+    def read_file(self, locator: str, max_bytes: int) -> bytes:
+        """A file as it is now. Called from several threads.
+
+        Raises:
+            FileUnavailable: it is gone, refused, longer than `max_bytes`, or on a host that is not asked.
+            SourceError: upstream refused or could not be reached.
+        """
+        ...
 
 
 def live_record_ids(account: Source, stream: str) -> Iterator[str]:

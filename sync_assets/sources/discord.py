@@ -21,8 +21,6 @@ from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.conversations import ConversationId
 from sync_assets.sources.discord_conversations import (
     BEGINNING,
-    WITH_MESSAGES,
-    WITH_THREADS,
     Conversations,
     Scope,
     deleted,
@@ -30,7 +28,8 @@ from sync_assets.sources.discord_conversations import (
 )
 from sync_assets.sources.discord_documents import message_document, snowflake_time
 from sync_assets.sources.discord_permissions import Permission
-from sync_assets.sources.discord_web import REFUSED, UNKNOWN, Channel, Server, Web
+from sync_assets.sources.discord_server import WITH_MESSAGES, Channel, Room, Server, Thread
+from sync_assets.sources.discord_web import REFUSED, UNKNOWN, Web
 from sync_assets.sources.http import ApiStatusError, Limits, Timer
 
 STREAMS = ("messages",)
@@ -97,13 +96,13 @@ class Account(BaseModel):
         """Whether a channel is to be synced.
 
         Args:
-            name: None where it is not known, because the channel is gone; then only its id can deselect it.
+            name: None where it is not known, because the channel is gone or broken; then only its id can deselect it.
         """
         if _matches(self.exclude_channels, channel_id, name):
             return False
         return self.channels is None or name is None or _matches(self.channels, channel_id, name)
 
-    def names(self, channel_id: str, name: str) -> bool:
+    def names(self, channel_id: str, name: str | None) -> bool:
         """Whether a channel is asked for by its own name or id, and not by a glob or by default."""
         return _matches([entry for entry in self.channels or [] if not _GLOB.search(entry)], channel_id, name)
 
@@ -117,7 +116,8 @@ class Source:
     """One tenant's Discord server, opened for one run. See `sync_assets.sources.Source` for the contract.
 
     A record is a thread, or a channel's messages of one UTC day. Discord tells neither edits nor deletions by time:
-    they show in `cheap_version`, which is the digest of the conversation's document.
+    they show in `cheap_version`, which is the digest of the conversation's document. The id says whether the channel
+    was open to all (`Room`), so that what all could find goes when it becomes private, read again or not.
 
     Args:
         clock: wall clock, for `observed_at` and the upper bound of listings.
@@ -178,7 +178,8 @@ class Source:
             if channel.type in WITH_MESSAGES and (first := self._web.first_message(channel.id)) is not None:
                 times.append(snowflake_time(first.position))
                 times.append(snowflake_time(int(channel.last_message_id or first.position)))
-            times += [thread.active_at for thread in self._conversations.threads(scope, active)]
+            threads = self._conversations.threads(scope, active)
+            times += [thread.active_at for thread in threads if isinstance(thread, Thread)]
         return (min(times), max(times)) if times else None
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
@@ -199,14 +200,14 @@ class Source:
         for channel in _possible(server):
             if not self._account.selects(channel.id, channel.name):
                 continue
-            prefix, problem = str(ConversationId(channel.id, "")), self._problem(server, channel.id)
+            problem = self._problem(server, channel.id)
             if problem is not None:
-                yield Hidden(prefix=prefix, reason=problem)
+                yield from _hidden(server, channel, problem)
                 continue
             try:
                 yield from map(_live_id, self._conversations.all(Scope.of(server, channel), active))
             except ApiStatusError as error:
-                yield Hidden(prefix=prefix, reason=self._refused(channel.id, error).problem or "")
+                yield from _hidden(server, channel, self._refused(channel.id, error).problem or "")
 
     def fetch(self, stream: str, record_ids: Iterable[str]) -> Iterator[Record]:
         wanted = list(record_ids)
@@ -262,46 +263,59 @@ class Source:
     def _problem(self, server: Server, channel_id: str) -> str | None:
         """Why a channel can't be read; None where it can. Without the history its listing would just be empty."""
         channel = server.channels.get(channel_id)
+        to_remove = self._to_remove(channel_id)
         if channel is None:
-            reason = f"the server has no channel {channel_id} any more"
-        elif channel.type not in WITH_THREADS:
-            reason = f"#{channel.name} is of a kind that holds no messages to sync"
-        elif lacks := _NEEDED & ~server.allowed(channel):
-            reason = f"the bot lacks {' and '.join(_PERMISSION_NAMES[one] for one in lacks)} in #{channel.name}"
-        else:
-            return None
-        return f"{reason}; {self._way_out(channel_id)}"
-
-    def _way_out(self, channel_id: str) -> str:
-        settings = f"{self._setting}.exclude_channels"
-        return f"let the bot read it, or name {channel_id} in {settings} to remove what is stored of it"
+            return f"the server has no channel {channel_id} any more; {to_remove}"
+        if channel.problem is not None:
+            return f"Discord sent {channel.title} in a form that can't be read ({channel.problem}); {to_remove}"
+        if not channel.may_hold_records:
+            return f"{channel.title} is of a kind that holds no messages to sync; {to_remove}"
+        if lacks := _NEEDED & ~server.allowed(channel):
+            names = " and ".join(_PERMISSION_NAMES[one] for one in lacks)
+            return f"the bot lacks {names} in {channel.title}; let the bot read it, or {to_remove}"
+        return None
 
     def _refused(self, record_id: str, error: ApiStatusError) -> Record:
         """A malformed record for a channel or thread that the bot was refused; any other error passes through."""
         if error.status not in (REFUSED, UNKNOWN):
             raise error
-        return malformed(record_id, f"{error.message} {self._way_out(record_id.partition('-')[0])}", self._clock())
+        way_out = f"let the bot read it, or {self._to_remove(Room.of(record_id).channel_id)}"
+        return malformed(record_id, f"{error.message} {way_out}", self._clock())
+
+    def _to_remove(self, channel_id: str) -> str:
+        return f"name {channel_id} in {self._setting}.exclude_channels to remove what is stored of it"
 
     # Single records
 
     def _now(self, server: Server, record_id: str) -> Record:
         """A record as it is now. Runs in the client's threads."""
-        conversation = ConversationId.parse(record_id)
-        channel_id = conversation.channel_id if conversation else record_id
-        is_id = channel_id.isdigit() and (conversation is None or conversation.is_day or conversation.root.isdigit())
-        if not record_id.isascii() or not is_id:
-            return malformed(record_id, "Discord can't be asked for it: its id is of another form", self._clock())
-        if self._is_deselected(server, channel_id):
-            return deleted(record_id, self._clock())
-        problem = self._problem(server, channel_id)
-        if problem is not None:
-            return malformed(record_id, problem, self._clock())
-        if conversation is None:
-            return deleted(record_id, self._clock())
+        settled, conversation = self._settled(server, record_id), ConversationId.parse(record_id)
+        if settled is not None or conversation is None:
+            return settled or deleted(record_id, self._clock())
         try:
-            return self._conversations.now(Scope.of(server, server.channels[channel_id]), conversation)
+            return self._conversations.now(
+                Scope.of(server, server.channels[Room.of(record_id).channel_id]), conversation
+            )
         except ApiStatusError as error:
             return self._refused(record_id, error)
+
+    def _settled(self, server: Server, record_id: str) -> Record | None:
+        """What can be said of a record without reading its channel; None where that tells nothing.
+
+        What was open to all goes as soon as its channel is not, whether the bot may read it or not.
+        """
+        room, conversation = Room.of(record_id), ConversationId.parse(record_id)
+        is_id = conversation is None or conversation.is_day or conversation.root.isdigit()
+        if not (record_id.isascii() and room.channel_id.isdigit() and is_id):
+            return malformed(record_id, "Discord can't be asked for it: its id is of another form", self._clock())
+        channel = server.channels.get(room.channel_id)
+        private = channel is None or server.room(channel).private
+        problem = self._problem(server, room.channel_id)
+        if self._is_deselected(server, room.channel_id) or (conversation and private and not room.private):
+            return deleted(record_id, self._clock())
+        if problem is not None:
+            return malformed(record_id, problem, self._clock())
+        return deleted(record_id, self._clock()) if room.private and not private else None
 
     def _is_deselected(self, server: Server, channel_id: str) -> bool:
         channel = server.channels.get(channel_id)
@@ -310,20 +324,25 @@ class Source:
     def _confirmed(self, server: Server, missing: Iterable[Record]) -> Iterator[Record]:
         """What was not found, looked at again: a listing is also empty where a permission was just lost."""
         for record in missing:
-            channel_id = record.record_id.partition("-")[0]
-            problem = None if self._is_deselected(server, channel_id) else self._problem(server, channel_id)
-            yield record if problem is None else malformed(record.record_id, problem, self._clock())
+            yield self._settled(server, record.record_id) or record
 
 
-def _live_id(record: Record) -> LiveId:
-    return LiveId(
-        record_id=record.record_id, modified_at=record.modified_at or BEGINNING, cheap_version=record.cheap_version
-    )
+def _live_id(record: Record) -> LiveId | Hidden:
+    """What a sweep is told of a conversation; one without a time could not be read at all."""
+    if record.modified_at is None:
+        return Hidden(prefix=record.record_id, reason=record.problem or "")
+    return LiveId(record_id=record.record_id, modified_at=record.modified_at, cheap_version=record.cheap_version)
+
+
+def _hidden(server: Server, channel: Channel, reason: str) -> Iterator[Hidden]:
+    """A channel that can't be read; of one that is private now only what was stored as private is kept."""
+    for private in (True,) if server.room(channel).private else (False, True):
+        yield Hidden(prefix=Room(channel.id, private).prefix, reason=reason)
 
 
 def _possible(server: Server) -> list[Channel]:
     """Channels of the kinds that are synced: another kind may share a name with one of them."""
-    return [channel for channel in server.channels.values() if channel.type in WITH_THREADS]
+    return [channel for channel in server.channels.values() if channel.may_hold_records]
 
 
 def _matches(entries: Iterable[str], channel_id: str, name: str | None) -> bool:

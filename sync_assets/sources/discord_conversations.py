@@ -22,12 +22,18 @@ from sync_assets.sources.discord_documents import (
     snowflake_time,
 )
 from sync_assets.sources.discord_permissions import Permission
-from sync_assets.sources.discord_web import PRIVATE_THREAD, REFUSED, UNKNOWN, Channel, Placed, Server, Thread, Web
+from sync_assets.sources.discord_server import (
+    PRIVATE_THREAD,
+    WITH_MESSAGES,
+    BrokenThread,
+    Channel,
+    PublicThread,
+    Room,
+    Server,
+    Thread,
+)
+from sync_assets.sources.discord_web import REFUSED, UNKNOWN, Placed, Web
 from sync_assets.sources.http import ApiStatusError
-
-# Kinds of channels: text and announcements; forums and media channels have no messages of their own.
-WITH_MESSAGES = (0, 5)
-WITH_THREADS = (*WITH_MESSAGES, 15, 16)
 
 BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)
 
@@ -42,19 +48,32 @@ Day = tuple[date, list[Placed]]
 
 @dataclass(frozen=True)
 class Scope:
-    """A channel that is read, with who may find what it holds."""
+    """A channel that is read, with who may find what it holds.
+
+    A private thread narrows that to those that take part in it. Whether all of them may still view the channel can't be
+    told by principals: it would take the roles of each.
+
+    Attributes:
+        room: what the ids of its records begin with.
+    """
 
     server: Server
     channel: Channel
+    room: Room
     visibility: Visibility
     principals: list[str]
 
     @classmethod
     def of(cls, server: Server, channel: Channel) -> "Scope":
-        overwrites = channel.permission_overwrites
-        if server.permissions.everyone_may_view(overwrites):
-            return cls(server, channel, Visibility.INTERNAL, [])
-        return cls(server, channel, Visibility.RESTRICTED, server.permissions.viewers(overwrites))
+        room = server.room(channel)
+        if not room.private:
+            return cls(server, channel, room, Visibility.INTERNAL, [])
+        viewers = server.permissions.viewers(channel.permission_overwrites)
+        return cls(server, channel, room, Visibility.RESTRICTED, viewers)
+
+    def conversation(self, root: str) -> ConversationId:
+        """The id of one of its conversations."""
+        return ConversationId(str(self.room), root)
 
 
 class Conversations:
@@ -74,7 +93,7 @@ class Conversations:
         self._bots = bots
         self._clock = clock
 
-    def all(self, scope: Scope, active: Iterable[Thread]) -> Iterator[Record]:
+    def all(self, scope: Scope, active: Iterable[Thread | BrokenThread]) -> Iterator[Record]:
         """Every conversation of a channel.
 
         Args:
@@ -87,18 +106,24 @@ class Conversations:
         yield from self._thread_records(scope, self.threads(scope, active))
 
     def changed(
-        self, scope: Scope, active: Iterable[Thread], since: datetime, until: datetime, rescan: timedelta
+        self,
+        scope: Scope,
+        active: Iterable[Thread | BrokenThread],
+        since: datetime,
+        until: datetime,
+        rescan: timedelta,
     ) -> Iterator[Record]:
         """A channel's conversations whose latest message is of a window.
 
         A message from which a thread was started in the window has left its day, so that day is given too, as `deleted`
-        where it was the only one.
+        where it was the only one. A thread that can't be read is given in every window.
 
         Args:
             rescan: archived threads are looked at where they were archived at most so long before the window.
         """
         threads = list(self.threads(scope, active, since - rescan))
-        robbed = {snowflake_time(int(thread.id)).date() for thread in threads if since <= thread.begun_at < until}
+        begun = [thread for thread in threads if isinstance(thread, Thread) and since <= thread.begun_at < until]
+        robbed = {snowflake_time(int(thread.id)).date() for thread in begun}
         first, end = _midnight(since), _midnight(min(until, self._clock() + _CLOCK_SKEW) - _TICK) + _DAY
         earlier = (self._day(scope, day) for day in sorted(robbed) if day < first.date())
         for day in chain(earlier, self._days(scope, first, end)):
@@ -107,7 +132,8 @@ class Conversations:
                 continue
             if day[0] in robbed or (record.event != "deleted" and since <= record.modified_at < until):
                 yield record
-        yield from self._thread_records(scope, (thread for thread in threads if since <= thread.active_at < until))
+        recent = [one for one in threads if isinstance(one, BrokenThread) or since <= one.active_at < until]
+        yield from self._thread_records(scope, recent)
 
     def now(self, scope: Scope, conversation: ConversationId) -> Record:
         """A conversation as it is now; `deleted` where it is not there."""
@@ -117,15 +143,20 @@ class Conversations:
             record = self._thread_now(scope, conversation)
         return record or deleted(str(conversation), self._clock())
 
-    def threads(self, scope: Scope, active: Iterable[Thread], since: datetime | None = None) -> Iterator[Thread]:
+    def threads(
+        self, scope: Scope, active: Iterable[Thread | BrokenThread], since: datetime | None = None
+    ) -> Iterator[Thread | BrokenThread]:
         """A channel's threads, each once: the active ones, and those archived at `since` or later.
 
-        Private ones are listed where the bot may manage threads, and active ones also where it takes part in them.
+        Private ones, which forums have none of, are listed where the bot may manage threads or takes part in them.
         """
         channel_id = scope.channel.id
-        manages = Permission.MANAGE_THREADS in scope.server.allowed(scope.channel)
-        kinds = ("public", "private") if manages else ("public",)
-        archived = [self._web.archived_threads(channel_id, kind, since) for kind in kinds]
+        archived = [self._web.archived_threads(channel_id, "public", since)]
+        if scope.channel.type in WITH_MESSAGES:
+            if Permission.MANAGE_THREADS in scope.server.allowed(scope.channel):
+                archived.append(self._web.archived_threads(channel_id, "private", since))
+            else:
+                archived.append(self._web.joined_archived_threads(channel_id, since))
         seen: set[str] = set()
         for thread in chain((thread for thread in active if thread.parent_id == channel_id), *archived):
             if thread.id not in seen:
@@ -149,7 +180,7 @@ class Conversations:
         said = [one for one in day[1] if is_said(one.message, bots=self._bots)]
         if not said:
             return None
-        conversation = ConversationId(scope.channel.id, day[0].isoformat())
+        conversation = scope.conversation(day[0].isoformat())
         messages = [one.message for one in said if not _has_thread(one.message)]
         record = self._record(scope, conversation, said[-1], messages, {"day": day[0].isoformat()})
         return record if messages else record.model_copy(update={"event": "deleted"})
@@ -159,19 +190,21 @@ class Conversations:
             thread = self._web.thread(conversation.root)
         except ApiStatusError as error:
             return self._unread(conversation, error)
-        if thread.parent_id != conversation.channel_id:
+        if thread.parent_id != scope.channel.id:
             problem = f"thread {thread.id} belongs to channel {thread.parent_id}"
             return malformed(str(conversation), problem, self._clock())
         return self._thread_record(scope, thread)
 
-    def _thread_records(self, scope: Scope, threads: Iterable[Thread]) -> Iterator[Record]:
+    def _thread_records(self, scope: Scope, threads: Iterable[Thread | BrokenThread]) -> Iterator[Record]:
         for record in self._web.map(partial(self._thread_record, scope), threads):
             if record is not None:
                 yield record
 
-    def _thread_record(self, scope: Scope, thread: Thread) -> Record | None:
+    def _thread_record(self, scope: Scope, thread: Thread | BrokenThread) -> Record | None:
         """A thread as it is now; None where nobody says anything in it. Runs in the client's threads."""
-        conversation = ConversationId(scope.channel.id, thread.id)
+        conversation = scope.conversation(thread.id)
+        if isinstance(thread, BrokenThread):
+            return malformed(str(conversation), _unreadable("the thread", thread.problem), self._clock())
         try:
             placed = list(self._web.messages(thread.id))
             if thread.type == PRIVATE_THREAD:
@@ -179,6 +212,8 @@ class Conversations:
                 scope = replace(scope, visibility=Visibility.RESTRICTED, principals=members)
         except ApiStatusError as error:
             return self._unread(conversation, error)
+        except ValueError as error:
+            return malformed(str(conversation), _unreadable("a member of the thread", str(error)), self._clock())
         messages = [one.message for one in placed if is_said(one.message, bots=self._bots)]
         if not messages:
             return None
@@ -212,7 +247,7 @@ class Conversations:
                 "guild_id": self._guild_id,
                 "channel": {"id": scope.channel.id, "name": scope.channel.name},
                 "roles": {role_id: role.name for role_id, role in scope.server.roles.items() if role_id in roles},
-                "channels": self._channel_names(scope.server, channels),
+                "channels": self._channel_names(scope, facts.get("thread"), channels),
                 "visibility": scope.visibility.value,
                 "principals": scope.principals,
                 "messages": messages,
@@ -225,15 +260,29 @@ class Conversations:
             return record.model_copy(update={"event": "malformed", "problem": str(error)})
         return record.model_copy(update={"cheap_version": digest([document.content_hash, document.metadata_hash])})
 
-    def _channel_names(self, server: Server, channel_ids: Iterable[str]) -> dict[str, str]:
-        """Names of mentioned channels and threads; a thread's is asked for once."""
-        names: dict[str, str] = {}
-        for channel_id in sorted(channel_ids):
-            if channel_id not in server.names:
-                server.names[channel_id] = self._web.channel_name(channel_id)
-            if (name := server.names[channel_id]) is not None:
-                names[channel_id] = name
-        return names
+    def _channel_names(self, scope: Scope, own: Json | None, channel_ids: Iterable[str]) -> dict[str, str]:
+        """Names of mentioned channels and threads, of none that somebody who reads the conversation may not view.
+
+        Args:
+            own: the conversation's own thread.
+        """
+        found = {channel_id: self._shown_name(scope, channel_id) for channel_id in sorted(channel_ids)}
+        if own is not None and own["id"] in found:
+            found[own["id"]] = own["name"]
+        return {channel_id: name for channel_id, name in found.items() if name is not None}
+
+    def _shown_name(self, scope: Scope, channel_id: str) -> str | None:
+        place, channel = channel_id, scope.server.channels.get(channel_id)
+        name = channel.name if channel else None
+        if channel is None and (thread := self._mentioned_thread(scope.server, channel_id)) is not None:
+            place, name = thread.parent_id, thread.name
+        return name if scope.server.shows_name(place, inside=scope.channel.id) else None
+
+    def _mentioned_thread(self, server: Server, thread_id: str) -> PublicThread | None:
+        """A public thread, asked for once."""
+        if thread_id not in server.mentioned:
+            server.mentioned[thread_id] = self._web.public_thread(thread_id)
+        return server.mentioned[thread_id]
 
 
 def malformed(record_id: str, problem: str, observed_at: datetime) -> Record:
@@ -244,6 +293,10 @@ def malformed(record_id: str, problem: str, observed_at: datetime) -> Record:
 def deleted(record_id: str, observed_at: datetime) -> Record:
     """The record of a conversation that is not there."""
     return Record(record_id=record_id, event="deleted", observed_at=observed_at, authoritative=True)
+
+
+def _unreadable(what: str, problem: str) -> str:
+    return f"Discord sent {what} in a form that can't be read ({problem}); what is stored of it stays as it is"
 
 
 def _has_thread(message: Any) -> bool:

@@ -39,12 +39,19 @@ class Overwrite(Payload):
     deny: Bits
 
 
+class RoleTags(Payload):
+    """Whose role it is; with `bot_id` that bot has it, and nobody else."""
+
+    bot_id: str | None = None
+
+
 class Role(Payload):
     """A role of the server. The one with the server's own id is @everyone, and every member has it."""
 
     id: str
     name: str
     permissions: Bits
+    tags: RoleTags = RoleTags()
 
 
 class Member(NamedTuple):
@@ -82,20 +89,35 @@ class Permissions:
             allowed |= reduce(or_, (int(one.allow) for one in group), 0)
         return Permission(allowed & _ALL)
 
-    def everyone_may_view(self, overwrites: Iterable[Overwrite]) -> bool:
-        """Whether a member without any role sees a channel."""
-        return Permission.VIEW_CHANNEL in self.of(Member("", frozenset()), overwrites)
+    def open_to_all(self, bot: Member, overwrites: Iterable[Overwrite]) -> bool:
+        """Whether all members see a channel: those without any role, and those with one that has an overwrite too.
+
+        Args:
+            bot: ourselves; what is denied to bots keeps nobody out.
+        """
+        overwrites = list(overwrites)
+        bots = {role.tags.bot_id: role_id for role_id, role in self._roles.items() if role.tags.bot_id}
+        aside = {bot.user_id, *bots, *bots.values()}
+        members = [Member("", frozenset())]
+        members += [
+            Member("", frozenset({one.id})) if one.type == _ROLE else Member(one.id, frozenset())
+            for one in overwrites
+            if one.id not in aside and (one.type == _MEMBER or one.id in self._roles)
+        ]
+        return all(Permission.VIEW_CHANNEL in self.of(member, overwrites) for member in members)
 
     def viewers(self, overwrites: Iterable[Overwrite]) -> list[str]:
-        """The principals that see a channel which not everyone sees: `role:<id>` and `user:<id>`, sorted.
+        """The principals that see a channel which not all see: `role:<id>` and `user:<id>`, sorted.
 
-        A member who is denied it although one of its roles may see it can't be told by principals, and is among that
-        role's.
+        @everyone is never among them, since an exception from it can't be told by principals: where all but a few may
+        view a channel, a member without any role does not find what it holds. Nor can a denial to one who also has
+        another role: that member is among those of the role that may view it.
         """
         overwrites = list(overwrites)
         roles = [
             f"role:{role_id}"
             for role_id in self._roles
+            if role_id != self._guild_id
             if Permission.VIEW_CHANNEL in self.of(Member("", frozenset({role_id})), overwrites)
         ]
         users = [

@@ -7,31 +7,32 @@ records (`discord.py`), and retries and limits (`http.py`). Facts about the API 
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
-from pydantic import AwareDatetime, Strict
 
 from sync_assets.errors import SourceError
-from sync_assets.sources.discord_documents import Snowflake, snowflake_time
-from sync_assets.sources.discord_permissions import Member, Overwrite, Permission, Permissions, Role
+from sync_assets.sources.discord_documents import Snowflake
+from sync_assets.sources.discord_permissions import Member, Permissions, Role
+from sync_assets.sources.discord_server import (
+    PUBLIC_THREADS,
+    BrokenThread,
+    Channel,
+    PublicThread,
+    Server,
+    Thread,
+    read_thread,
+)
 from sync_assets.sources.http import ApiClient, ApiStatusError, Limits, Timer
 from sync_assets.sources.payloads import Payload, read_payload
 
 Json = dict[str, Any]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Model = TypeVar("Model", bound=Payload)
-# Sent as ISO 8601.
-AwareTime = Annotated[AwareDatetime, Strict(False)]
-
 # What a request about one channel is answered with where the bot may not read it, and where it does not exist.
 REFUSED, UNKNOWN = 403, 404
-
-PRIVATE_THREAD = 12
 
 _API = "/api/v10"
 _USER_AGENT = "DiscordBot (sync_assets, 0.1)"
@@ -44,79 +45,8 @@ _DIGITS = re.compile(r"[0-9]{1,20}")
 _TICK = timedelta(microseconds=1)
 
 
-class Tag(Payload):
-    """What a forum's posts can be tagged with."""
-
-    id: Snowflake
-    name: str
-
-
-class Channel(Payload):
-    """A channel of the server. A forum has no messages of its own, only threads."""
-
-    id: Snowflake
-    type: int
-    name: str = ""
-    permission_overwrites: list[Overwrite] = []
-    available_tags: list[Tag] = []
-    last_message_id: Snowflake | None = None
-
-
-class ThreadState(Payload):
-    """What a thread says of its life."""
-
-    archive_timestamp: AwareTime
-    create_timestamp: AwareTime | None = None
-
-
-class Thread(Payload):
-    """A thread of a channel, or a post in a forum."""
-
-    id: Snowflake
-    type: int
-    parent_id: Snowflake
-    last_message_id: Snowflake | None = None
-    thread_metadata: ThreadState
-    name: str
-    applied_tags: list[str] = []
-
-    @property
-    def active_at(self) -> datetime:
-        """When its last message was written, deleted or not."""
-        return snowflake_time(int(self.last_message_id or self.id))
-
-    @property
-    def begun_at(self) -> datetime:
-        """When it was made; as late as it was active where it does not say (threads from before 2022)."""
-        return self.thread_metadata.create_timestamp or self.active_at
-
-    @property
-    def archived_at(self) -> datetime:
-        return self.thread_metadata.archive_timestamp
-
-
 class _Participant(Payload):
     user_id: Snowflake
-
-
-@dataclass(frozen=True)
-class Server:
-    """The server as it is now.
-
-    Attributes:
-        channels: by id, threads aside.
-        names: of channels, and of threads once they were asked for, by id; None where a name can't be had.
-    """
-
-    name: str
-    bot: Member
-    roles: dict[str, Role]
-    permissions: Permissions
-    channels: dict[str, Channel]
-    names: dict[str, str | None]
-
-    def allowed(self, channel: Channel) -> Permission:
-        return self.permissions.of(self.bot, channel.permission_overwrites)
 
 
 class Placed(NamedTuple):
@@ -161,6 +91,7 @@ class Web:
         self._guild_id = guild_id
         self._setting = setting
         self._page_size = limits.page_size
+        self._archive_page = max(limits.page_size, _SMALLEST_ARCHIVE_PAGE)
         self._lanes = [Lock() for _ in range(_LANES)]
         self._api = ApiClient(
             tenant,
@@ -203,23 +134,22 @@ class Web:
                 f"{self._tenant}: the bot is not in the Discord server {self._guild_id}, or there is none.",
                 f"Invite the bot to it, or correct {self._setting}.guild_id.",
             ) from None
-        roles = {role.id: role for role in (self._read(Role, row) for row in guild.get("roles") or [])}
-        channels = {channel.id: channel for channel in (self._read(Channel, row) for row in rows)}
+        roles = {role.id: role for role in (self._parsed(_role, "a role", row) for row in guild.get("roles") or [])}
+        channels = [self._parsed(Channel.of, "a channel", row) for row in rows]
         return Server(
             name=str(guild.get("name")),
             bot=Member(bot_id, frozenset(map(str, member.get("roles") or []))),
             roles=roles,
             permissions=Permissions(self._guild_id, str(guild.get("owner_id")), roles),
-            channels=channels,
-            names={channel.id: channel.name for channel in channels.values()},
+            channels={channel.id: channel for channel in channels},
+            mentioned={},
         )
 
-    def active_threads(self) -> list[Thread]:
+    def active_threads(self) -> list[Thread | BrokenThread]:
         """All threads of the server that are not archived; private ones only where the bot takes part in them."""
-        body = self._object(f"/guilds/{self._guild_id}/threads/active")
-        return [self._read(Thread, row) for row in body.get("threads") or []]
+        return self._threads(self._object(f"/guilds/{self._guild_id}/threads/active"))
 
-    def archived_threads(self, channel_id: str, kind: str, since: datetime | None) -> Iterator[Thread]:
+    def archived_threads(self, channel_id: str, kind: str, since: datetime | None) -> Iterator[Thread | BrokenThread]:
         """A channel's archived threads, latest first; one may come twice.
 
         Args:
@@ -227,15 +157,13 @@ class Web:
             since: leave out those that were archived earlier; None for all.
         """
         path = f"/channels/{channel_id}/threads/archived/{kind}"
-        params: dict[str, str | int] = {"limit": max(self._page_size, _SMALLEST_ARCHIVE_PAGE)}
+        params: dict[str, str | int] = {"limit": self._archive_page}
         before: datetime | None = None
         while True:
             body = self._object(path, params)
-            threads = [self._read(Thread, row) for row in body.get("threads") or []]
-            for thread in threads:
-                if since is None or thread.archived_at >= since:
-                    yield thread
-            oldest = min((thread.archived_at for thread in threads), default=None)
+            threads = self._threads(body)
+            yield from _archived_since(threads, since)
+            oldest = min((thread.archived_at for thread in threads if isinstance(thread, Thread)), default=None)
             if not body.get("has_more") or (since is not None and oldest is not None and oldest < since):
                 return
             # Threads archived in the same moment as the last of the page would be passed over.
@@ -244,24 +172,52 @@ class Web:
             before = oldest + _TICK
             params["before"] = before.isoformat()
 
-    def thread(self, thread_id: str) -> Thread:
-        return self._read(Thread, self._object(f"/channels/{thread_id}"))
+    def joined_archived_threads(self, channel_id: str, since: datetime | None) -> Iterator[Thread | BrokenThread]:
+        """A channel's archived private threads that the bot takes part in, which no permission is needed for.
+
+        Args:
+            since: leave out those that were archived earlier; None for all.
+        """
+        path = f"/channels/{channel_id}/users/@me/threads/archived/private"
+        params: dict[str, str | int] = {"limit": self._archive_page}
+        before: int | None = None
+        while True:
+            body = self._object(path, params)
+            threads = self._threads(body)
+            yield from _archived_since(threads, since)
+            if not body.get("has_more"):
+                return
+            # Sorted by id, so that the time of archiving says nothing about the next page.
+            oldest = min((int(thread.id) for thread in threads), default=None)
+            if oldest is None or (before is not None and oldest >= before):
+                raise self._broken(path, "a page that brings nothing new")
+            before = oldest
+            params["before"] = str(before)
+
+    def thread(self, thread_id: str) -> Thread | BrokenThread:
+        return self._parsed(read_thread, "a thread", self._object(f"/channels/{thread_id}"))
 
     def thread_members(self, thread_id: str) -> list[str]:
-        """Ids of the users that take part in a thread."""
-        rows = self._list(f"/channels/{thread_id}/thread-members")
-        return [self._read(_Participant, row).user_id for row in rows]
+        """Ids of the users that take part in a thread.
 
-    def channel_name(self, channel_id: str) -> str | None:
-        """Name of a channel or thread of this server; None where it is gone, private or of another server."""
+        Raises:
+            ValueError: one of them can't be read.
+        """
+        rows = self._list(f"/channels/{thread_id}/thread-members")
+        return [read_payload(_Participant, row).user_id for row in rows]
+
+    def public_thread(self, thread_id: str) -> PublicThread | None:
+        """A public thread of this server; None where it is gone, private, no thread or of another server."""
         try:
-            channel = self._object(f"/channels/{channel_id}")
+            row = self._object(f"/channels/{thread_id}")
         except ApiStatusError as error:
             if error.status not in (400, REFUSED, UNKNOWN):
                 raise
             return None
-        seen = channel.get("guild_id") == self._guild_id and channel.get("type") != PRIVATE_THREAD
-        return str(channel.get("name")) if seen else None
+        if row.get("guild_id") != self._guild_id or row.get("type") not in PUBLIC_THREADS:
+            return None
+        thread = self._parsed(read_thread, "a thread", row)
+        return PublicThread(thread.name, thread.parent_id) if isinstance(thread, Thread) else None
 
     def first_message(self, channel_id: str) -> Placed | None:
         """A channel's oldest message."""
@@ -326,17 +282,33 @@ class Web:
             raise self._broken(path, "something other than a list")
         return body
 
-    def _read(self, model: type[Model], row: Any) -> Model:
+    def _threads(self, body: Json) -> list[Thread | BrokenThread]:
+        return [self._parsed(read_thread, "a thread", row) for row in body.get("threads") or []]
+
+    def _parsed(self, read: Callable[[Any], Result], what: str, row: Any) -> Result:
         try:
-            return read_payload(model, row)
+            return read(row)
         except ValueError as error:
-            raise self._broken(f"a {model.__name__.lower()}", f"something unreadable ({error})") from None
+            raise self._broken(what, f"something unreadable ({error})") from None
 
     def _broken(self, place: str, what: str) -> SourceError:
         return SourceError(
             f"{self._tenant}: {self.host} answered {place} with {what}.",
             f"Check {self._setting}.base_url where it is set; nothing can be said to be deleted meanwhile.",
         )
+
+
+def _role(row: Any) -> Role:
+    return read_payload(Role, row)
+
+
+def _archived_since(
+    threads: Iterable[Thread | BrokenThread], since: datetime | None
+) -> Iterator[Thread | BrokenThread]:
+    """Threads that were archived at `since` or later, and those that do not say."""
+    for thread in threads:
+        if since is None or isinstance(thread, BrokenThread) or thread.archived_at >= since:
+            yield thread
 
 
 def _number(row: Any, otherwise: int) -> int:

@@ -15,9 +15,10 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from sync_assets.documents import Document, Record
-from sync_assets.errors import SourceError
+from sync_assets.errors import FileUnavailable, SourceError
 from sync_assets.hashing import digest
 from sync_assets.sources import LiveId
+from sync_assets.sources.files import FileClient
 from sync_assets.sources.freshdesk_documents import article_document, ticket_document
 from sync_assets.sources.http import ApiClient, ApiStatusError, Limits, RateLimit, Reply
 from sync_assets.text import decode
@@ -48,6 +49,10 @@ class Account(BaseModel):
     description_attachments: bool = Field(
         default=True,
         description="List the attachments of ticket descriptions: one more request for each changed ticket",
+    )
+    attachment_hosts: list[str] = Field(
+        default=["*.freshdesk.com", "*.amazonaws.com"],
+        description="Hosts that attachments are fetched from beside the account's own, patterns with *",
     )
     limits: Limits = Field(default_factory=Limits, description="How fast and how patiently the account is asked")
 
@@ -100,6 +105,14 @@ class Source:
             auth=httpx.BasicAuth(account.api_key.get_secret_value(), "X"),
             transport=transport,
         )
+        self._files = FileClient(
+            account.base_url,
+            hosts=account.attachment_hosts,
+            setting=f"{self._setting}.attachment_hosts",
+            limits=account.limits,
+            transport=transport,
+        )
+        self._addresses: dict[str, dict[str, str]] = {}
         self._lock = threading.Lock()
         self._known_labels: _Labels | None = None
         self._known_languages: _Languages | None = None
@@ -142,8 +155,22 @@ class Source:
         to_document = article_document if self._is_articles(stream) else ticket_document
         return to_document(self._tenant, self._account.base_url, record.record_id, record.payload)
 
+    def read_file(self, locator: str, max_bytes: int) -> bytes:
+        """See `sync_assets.sources.FileSource`. Addresses are signed for a short time, so they are asked for anew.
+
+        Args:
+            locator: `ticket/{id}/{attachment}` or `article/{id}[-{language}]/{attachment}`.
+        """
+        owner, _, file_id = locator.rpartition("/")
+        if owner not in self._addresses:
+            self._addresses[owner] = self._addresses_of(owner)
+        if file_id not in self._addresses[owner]:
+            raise FileUnavailable("Freshdesk does not list it any more.")
+        return self._files.read(self._addresses[owner][file_id], max_bytes)
+
     def close(self) -> None:
         self._api.close()
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self
@@ -315,6 +342,19 @@ class Source:
             return self._gone_or_raise(record_id, error)
         record = _article_record(article, place, language or self._languages().primary, "", self._clock())
         return record.model_copy(update={"record_id": record_id})
+
+    def _addresses_of(self, owner: str) -> dict[str, str]:
+        """Present addresses of the attachments of a ticket or an article, by id."""
+        kind, _, number = owner.partition("/")
+        try:
+            if kind == "ticket":
+                holders = [self._api.get(f"/tickets/{number}").body, *self._pages(f"/tickets/{number}/conversations")]
+            else:
+                holders = [self._api.get(f"/solutions/articles/{number.replace('-', '/', 1)}").body]
+        except ApiStatusError as error:
+            raise FileUnavailable(str(error)) from None
+        files = [file for holder in holders if isinstance(holder, dict) for file in holder.get("attachments") or []]
+        return {str(file.get("id")): str(file.get("attachment_url")) for file in files if isinstance(file, dict)}
 
     def _article_times(self) -> Iterator[datetime]:
         return (record.modified_at for record in self._walked_articles() if record.modified_at is not None)

@@ -4,12 +4,12 @@ What belongs here: pure functions of a payload as `freshdesk.py` builds it. Embe
 without the words changing (status, priority, tags, visibility), and no signed URL or mail address.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import Field
 
-from sync_assets.documents import Document, Part, Visibility, public_metadata
+from sync_assets.documents import Attachment, Document, Part, Visibility, public_metadata
 from sync_assets.sources.payloads import Payload, read_payload, utc_time
 from sync_assets.text import decode, html_to_markdown, strip_mail
 
@@ -29,6 +29,7 @@ Scalar = str | int | float | bool
 
 
 class _Attachment(Payload):
+    id: int | None = None
     name: str
     content_type: str | None = None
     size: int | None = None
@@ -152,6 +153,7 @@ def ticket_document(tenant: str, base_url: str, record_id: str, payload: Any) ->
         title=title,
         url=f"{base_url}/a/tickets/{ticket.id}",
         parts=[part for part in parts if part.text],
+        attachments=[file for level, files in attached.items() for file in _files(f"ticket/{ticket.id}", files, level)],
         visibility=Visibility.PUBLIC,
         metadata=public_metadata(
             {
@@ -207,6 +209,10 @@ def article_document(tenant: str, base_url: str, record_id: str, payload: Any) -
         url=f"{base_url}/a/solutions/articles/{article.id}" + (f"?lang={translation}" if translation else ""),
         parts=[
             part.model_copy(update={"visibility": visibility, "principals": principals}) for part in parts if part.text
+        ],
+        attachments=[
+            file.model_copy(update={"principals": principals})
+            for file in _files(f"article/{record_id.removeprefix('article-')}", attachments, visibility)
         ],
         visibility=visibility,
         principals=principals,
@@ -289,6 +295,26 @@ def _repeats_description(threads: list[tuple[_Conversation, str]], description: 
 
 def _conversation_visibility(conversation: _Conversation) -> Visibility:
     return Visibility.INTERNAL if conversation.private else Visibility.PUBLIC
+
+
+def _files(owner: str, attachments: Iterable[_Attachment], visibility: Visibility) -> list[Attachment]:
+    """Files of a ticket or article; one without an id can't be asked for.
+
+    Args:
+        owner: beginning of the locators, see `freshdesk.Source.read_file`.
+    """
+    return [
+        Attachment(
+            locator=f"{owner}/{file.id}",
+            path=f"attachment-{file.id}",
+            name=decode(file.name),
+            content_type=file.content_type or "",
+            size=file.size,
+            visibility=visibility,
+        )
+        for file in attachments
+        if file.id is not None
+    ]
 
 
 def _attachments(path: str, attachments: list[_Attachment], visibility: Visibility) -> Part:

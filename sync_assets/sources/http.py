@@ -456,6 +456,8 @@ def _retry_after(response: httpx.Response) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     with suppress(ValueError, TypeError, KeyError):
         return max(0.0, float(_parsed(response.content)["retry_after"]))
+    with suppress(ValueError, KeyError):  # Backlog's, in seconds since 1970
+        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - datetime.now(UTC).timestamp())
     return None
 
 

@@ -7,112 +7,42 @@ What belongs here: which channels are wanted, and which of their conversations. 
 A record is a thread with its root, or a channel's messages of one day (UTC) outside threads. Slack tells no
 modification times, so a record's is the time of its latest message, and all that an edit, a deletion, a new name or a
 new member changes shows in `cheap_version`, which is the digest of the record's document.
+
+Ids of private channels' records begin in their own way (`slack_messages.ChannelKey`). So a public channel that turns
+private makes new records, for its members, and what everybody could find goes, as it does when the channel is deleted.
+What is stored of a private channel of which Slack says nothing any more stays, for the members that it had.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.conversations import ConversationId
-from sync_assets.sources.http import Limits, Timer
+from sync_assets.sources.http import Timer
+from sync_assets.sources.slack_account import Account
 from sync_assets.sources.slack_documents import conversation_of
 from sync_assets.sources.slack_export import ExportedWorkspace
-from sync_assets.sources.slack_messages import Channel, ChannelUnreadable, HistoryHidden, Workspace, moment
+from sync_assets.sources.slack_messages import (
+    EPOCH,
+    Channel,
+    ChannelKey,
+    ChannelUnreadable,
+    Day,
+    Workspace,
+    moment,
+)
 from sync_assets.sources.slack_records import Records, latest_reply, roots_of
 from sync_assets.sources.slack_web import WebWorkspace
 
 STREAMS = ("messages",)
 
-# A channel's name with or without `#`, its id, or a pattern of either.
-ChannelPattern = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^#?[^#\s]+$")]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_SKEW = timedelta(days=1)
-
-
-class Account(BaseModel):
-    """One tenant's Slack workspace, as it stands in `tenants.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    token: SecretStr | None = Field(
-        default=None,
-        description="Bot token (xoxb-...) with channels:read, channels:history, users:read; for private channels also "
-        "groups:read, groups:history",
-    )
-    export: Path | None = Field(default=None, description="Path of an export archive, in place of a token")
-    channels: list[ChannelPattern] | None = Field(
-        default=None,
-        min_length=1,
-        description="Names, ids or patterns of the channels to sync; default all that the app is a member of",
-    )
-    exclude_channels: list[ChannelPattern] = Field(
-        default=[], description="Names, ids or patterns of channels to leave out, whatever else names them"
-    )
-    private: bool = Field(default=False, description="Sync private channels too, for their members only")
-    bots: bool = Field(default=False, description="Keep what apps and bots say")
-    thread_rescan_days: int = Field(
-        default=30,
-        ge=0,
-        le=3650,
-        description="Age of a thread's root, in days, up to which late replies are looked for",
-    )
-    history_per_minute: int = Field(
-        default=50,
-        ge=1,
-        le=100_000,
-        description="Calls in any minute of each of the two methods that list messages; Slack allows 50, and 1 to apps "
-        "that are sold to others outside of its Marketplace",
-    )
-    base_url: str | None = Field(
-        default=None, description="Another root for https://slack.com, for a proxy or a simulator"
-    )
-    limits: Limits = Field(default_factory=Limits, description="How fast and how patiently the account is asked")
-
-    @field_validator("token")
-    @classmethod
-    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and re.fullmatch(r"[!-~]+", value.get_secret_value()) is None:
-            raise ValueError("must be a token: letters, digits and dashes")
-        return value
-
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        if (self.token is None) == (self.export is None):
-            raise ValueError("set exactly one of token and export")
-        return self
-
-    def names(self, channel: Channel) -> bool:
-        """Whether the allow list is absent or holds the channel."""
-        return self.channels is None or _is_in(self.channels, channel)
-
-    def excludes(self, channel: Channel) -> bool:
-        return _is_in(self.exclude_channels, channel) or (channel.is_private and not self.private)
-
-    def wants(self, channel: Channel) -> bool:
-        return self.names(channel) and not self.excludes(channel)
 
 
 def utc_now() -> datetime:
@@ -163,16 +93,17 @@ class Source:
         return self._workspace.check()
 
     def span(self, stream: str) -> tuple[datetime, datetime] | None:
+        """Bounds that hold every conversation and cost one listing: not later than the earliest message, and now.
+
+        The first is when the oldest channel was made, or the day before an archive's first, which is one of another
+        time zone. None without any channel.
+        """
         self._expect(stream)
-        times: list[datetime] = []
-        for channel in self._wanted():
-            try:
-                for day in self._workspace.days(channel.id, _EPOCH.date(), self._today(), whole=False):
-                    times += filter(None, [self._records.last(day), *map(latest_reply, roots_of(day))])
-                    times = [min(times), max(times)] if times else []
-            except ChannelUnreadable:
-                continue
-        return (times[0], times[-1]) if times else None
+        created = [channel.created for channel in self._wanted()]
+        begins, now = self._workspace.begins(), self._clock()
+        if begins is not None:
+            created = [datetime.combine(begins, time(), UTC) - timedelta(days=1) for _ in created]
+        return (min(*created, now), now) if created else None
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         self._expect(stream)
@@ -183,20 +114,19 @@ class Source:
                 _expect_open(channel)
                 yield from self._changes(channel, since.astimezone(UTC), until.astimezone(UTC))
             except ChannelUnreadable as error:
-                yield self._records.closed(channel.id, str(error))
+                yield self._records.closed(str(channel.key), str(error))
 
     def live_ids(self, stream: str) -> Iterator[LiveId | Hidden]:
         self._expect(stream)
         for _, channel in sorted(self._workspace.channels().items()):
             if not self._account.wants(channel):
                 continue
-            prefix = str(ConversationId(channel.id, ""))
             try:
                 _expect_open(channel)
-                yield from map(_live_id, self._all(channel))
+                yield from self._all(channel)
             except ChannelUnreadable as error:
-                reason = "" if channel.is_archived else self._records.closed(channel.id, str(error)).problem
-                yield Hidden(prefix=prefix, reason=reason or "")
+                reason = "" if channel.is_archived else self._records.closed(str(channel.key), str(error)).problem
+                yield _hidden(channel, reason or "")
 
     def fetch(self, stream: str, record_ids: Iterable[str]) -> Iterator[Record]:
         self._expect(stream)
@@ -239,18 +169,20 @@ class Source:
     def _not_there(self, entry: str) -> str:
         return f"{self._setting}.channels names {entry}, which Slack does not list"
 
-    def _readable(self, channel_id: str) -> Channel | None:
-        """The channel of a record; None where the settings leave it out.
+    def _readable(self, key: ChannelKey) -> Channel | None:
+        """The channel of a record; None where the settings leave it out, or it is not public, or private, any more.
 
         Raises:
             ChannelUnreadable: nothing can be said about its messages.
         """
-        if _is_in(self._account.exclude_channels, Channel(channel_id, channel_id, is_private=False, is_open=True)):
+        channel_id = key.channel_id
+        if self._account.excludes(Channel(channel_id, channel_id, key.is_private, is_open=True)):
             return None
         channel = self._workspace.channels().get(channel_id) or self._workspace.unlisted(channel_id)
-        if channel is None:
+        if channel is None and key.is_private:
             raise ChannelUnreadable("Slack says nothing about the channel any more")
-        if self._account.excludes(channel):
+        # One that was public and is not shown was deleted or turned private: it is not for everybody any more.
+        if channel is None or channel.key != key or self._account.excludes(channel):
             return None
         if not self._account.names(channel):
             if missing := self._missing():
@@ -263,15 +195,16 @@ class Source:
 
     def _changes(self, channel: Channel, since: datetime, until: datetime) -> Iterator[Record]:
         """Conversations whose latest message was sent within [since, until), and days that lost a root to a thread."""
-        first = max(since, _EPOCH + timedelta(days=self._account.thread_rescan_days)).date()
+        first = max(since, EPOCH + timedelta(days=self._account.thread_rescan_days)).date()
         first -= timedelta(days=self._account.thread_rescan_days)
         last = min(until.date(), self._today())
-        for day in self._workspace.days(channel.id, first, last, whole=False):
+        for day in self._workspace.days(channel.id, first, last):
             threads: list[Record] = []
             for root in roots_of(day):
                 latest = latest_reply(root)
-                if latest is None or since <= latest < until:
-                    thread = self._records.thread(channel, root["ts"], whole=False)
+                # The last reply may be one that is not kept, such as a bot's: the thread's own time is no later.
+                if latest is None or latest >= since:
+                    thread = self._thread(channel, root["ts"])
                     threads += [thread] if thread is not None and _is_within(thread, since, until) else []
             of_day = self._records.day(channel, day)
             # A day that never held anything but joins, or replies sent to all, has no time, and is no news.
@@ -280,55 +213,87 @@ class Source:
                 yield of_day
             yield from threads
 
-    def _all(self, channel: Channel) -> Iterator[Record]:
-        """Every conversation of a channel, one at a time."""
-        for day in self._workspace.days(channel.id, _EPOCH.date(), self._today(), whole=True):
+    def _all(self, channel: Channel) -> Iterator[LiveId | Hidden]:
+        """Every conversation of a channel that is shown, one at a time."""
+        for day in self._workspace.days(channel.id, EPOCH.date(), self._today()):
             of_day = self._records.day(channel, day)
-            if of_day.event != "deleted":
-                yield of_day
+            if day.is_limited:
+                # The oldest day that a plan shows may be cut in the middle. A root that it shows has all its replies.
+                yield _hidden(channel, "")
+            elif of_day.event != "deleted":
+                yield _live_id(of_day)
             for root in roots_of(day):
-                thread = self._records.thread(channel, root["ts"], whole=True)
+                thread = self._thread(channel, root["ts"])
                 if thread is not None:
-                    yield thread
+                    yield _live_id(thread)
+
+    def _thread(self, channel: Channel, root: str) -> Record | None:
+        return self._records.thread(channel, root, self._workspace.thread(channel.id, root))
 
     def _now(self, record_id: str) -> Record:
         """A record as it is at this moment."""
-        key = ConversationId.parse(record_id)
+        wanted = ConversationId.parse(record_id)
+        key = ChannelKey.parse(wanted.channel_id if wanted else record_id)
         try:
             if record_id.startswith("#"):
                 if record_id in self._missing():
                     raise ChannelUnreadable(self._not_there(record_id))
                 return self._records.gone(record_id)
-            channel_id = key.channel_id if key else record_id
-            if not channel_id.isalnum() or (key and not key.is_day and moment(key.root) is None):
+            if not key.channel_id.isalnum() or (wanted and _day_of(wanted) is None):
                 return self._records.malformed(record_id, "no conversation in Slack has this id")
-            channel = self._readable(channel_id)
-            return self._records.gone(record_id) if channel is None else self._of_channel(channel, record_id, key)
+            channel = self._readable(key)
+            if channel is not None and wanted is not None:
+                return self._found(channel, wanted)
+            if channel is not None:
+                # That it can be read is all that is asked about a channel.
+                next(self._workspace.days(channel.id, self._today(), self._today()), None)
+            return self._records.gone(record_id)
         except ChannelUnreadable as error:
             return self._records.closed(record_id, str(error))
-        except HistoryHidden as error:
-            return self._records.malformed(record_id, str(error))
 
-    def _of_channel(self, channel: Channel, record_id: str, key: ConversationId | None) -> Record:
-        if key is not None and key.day is None:
-            return self._records.thread(channel, key.root, whole=True) or self._records.gone(record_id)
-        today = self._today()
-        wanted = key.day if key and key.day else today
-        if not _EPOCH.date() <= wanted <= today:
-            return self._records.gone(record_id)
-        found = list(self._workspace.days(channel.id, wanted, wanted, whole=key is not None))
-        # Reading succeeded, which is all that is asked about a channel.
-        return self._records.day(channel, found[0]) if key and found else self._records.gone(record_id)
+    def _found(self, channel: Channel, wanted: ConversationId) -> Record:
+        """A conversation of a channel that can be read. What is not there is gone, unless it may be kept back."""
+        day = wanted.day
+        if day is None:
+            thread = self._workspace.thread(channel.id, wanted.root)
+            record = self._records.thread(channel, wanted.root, thread)
+            # Where a thread is shown at all, its later replies are.
+            reason = None if thread.messages else self._kept_back(_day_of(wanted), thread.is_limited)
+        elif EPOCH.date() <= day <= self._today():
+            shown = next(self._workspace.days(channel.id, day, day), Day(day, []))
+            record = self._records.day(channel, shown)
+            reason = self._kept_back(day, shown.is_limited)
+        else:
+            record = reason = None
+        if record is not None and record.event != "deleted":
+            return record
+        return self._records.malformed(str(wanted), reason) if reason else self._records.gone(str(wanted))
+
+    def _kept_back(self, day: date | None, is_limited: bool) -> str | None:
+        """Why a conversation may be there and not be shown, and what to do about it."""
+        begins = self._workspace.begins()
+        remedy = f"Or name its channel in {self._setting}.exclude_channels to remove what is stored."
+        if is_limited:
+            return f"Slack hides older messages, as the workspace's plan has it: change the plan. {remedy}"
+        # The first day itself may be cut, since it is one of another time zone.
+        if begins is not None and day is not None and day <= begins:
+            return f"The archive begins at {begins}, and says nothing of what is older: export it too. {remedy}"
+        return None
+
+
+def _day_of(conversation: ConversationId) -> date | None:
+    """The day on which it began; None where its id names neither a day nor a message."""
+    began = moment(conversation.root)
+    return began.date() if began else conversation.day
+
+
+def _hidden(channel: Channel, reason: str) -> Hidden:
+    return Hidden(prefix=str(ConversationId(str(channel.key), "")), reason=reason)
 
 
 def _expect_open(channel: Channel) -> None:
     if not channel.is_open:
         raise ChannelUnreadable(f"the app is not in #{channel.name}")
-
-
-def _is_in(entries: Iterable[str], channel: Channel) -> bool:
-    patterns = [entry.lstrip("#") for entry in entries]
-    return any(fnmatchcase(name, pattern) for name in (channel.name, channel.id) for pattern in patterns)
 
 
 def _is_within(record: Record, since: datetime, until: datetime) -> bool:
@@ -338,6 +303,6 @@ def _is_within(record: Record, since: datetime, until: datetime) -> bool:
 def _live_id(record: Record) -> LiveId:
     return LiveId(
         record_id=record.record_id,
-        modified_at=record.modified_at or _EPOCH,
+        modified_at=record.modified_at or EPOCH,
         cheap_version=record.cheap_version,
     )

@@ -25,6 +25,7 @@ from sync_assets.sources.slack_messages import (
     Channel,
     Day,
     Thread,
+    created_at,
     is_reply,
     moment,
     once,
@@ -38,7 +39,7 @@ _LARGEST = 256 * 1024 * 1024
 # JSON shrinks to a tenth or a thirtieth; deflate's own limit is a thousandth.
 _MOST_SHRUNK = 300
 _TOO_SMALL_TO_MATTER = 1024 * 1024
-_DAY_FILE = re.compile(r"(\d{4}-\d{2}-\d{2})\.json")
+_DAY_FILE = re.compile(r".+/(\d{4}-\d{2}-\d{2})\.json", re.S)
 _ADDRESS = "https://slack.com"
 _ENCRYPTED = 0x1
 
@@ -80,6 +81,7 @@ class ExportedWorkspace:
         self._names: dict[str, str | None] | None = None
         self._members: dict[str, list[str]] = {}
         self._by_kind = lru_cache(self._read_channels)
+        self._dated = lru_cache(self._dated_files)
         self._contents = lru_cache(maxsize=4)(self._read_contents)
         self._messages = lru_cache(maxsize=3)(self._rows)
 
@@ -97,6 +99,9 @@ class ExportedWorkspace:
     def unlisted(self, channel_id: str) -> Channel | None:
         return self._by_kind("groups.json").get(channel_id)
 
+    def begins(self) -> date | None:
+        return min((day for day, _ in self._dated()), default=None)
+
     def members(self, channel_id: str) -> list[str]:
         self.channels()
         return self._members.get(channel_id, [])
@@ -104,13 +109,13 @@ class ExportedWorkspace:
     def name_of(self, user_id: str) -> str | None:
         return self._people().get(user_id)
 
-    def days(self, channel_id: str, first: date, last: date, *, whole: bool) -> Iterator[Day]:
+    def days(self, channel_id: str, first: date, last: date) -> Iterator[Day]:
         contents = self._contents(channel_id)
         for day in sorted({*contents.files, *contents.problems}, reverse=True):
             if first <= day <= last:
                 yield Day(day, self._day(contents, day), contents.problems.get(day))
 
-    def thread(self, channel_id: str, root: str, *, whole: bool) -> Thread:
+    def thread(self, channel_id: str, root: str) -> Thread:
         contents = self._contents(channel_id)
         replies = contents.threads[root] if root in contents.threads else _Replies()
         files = sorted(replies.files | ({contents.roots[root]} if root in contents.roots else set()))
@@ -145,7 +150,9 @@ class ExportedWorkspace:
         contents = _Contents()
         broken: dict[date, str] = {}
         shifts = {timedelta(0)}
-        for file_day, name in self._day_files(channel_id):
+        channel = self.channels().get(channel_id) or self.unlisted(channel_id)
+        of_channel = [dated for dated in self._dated() if channel and dated[1].rpartition("/")[0] == channel.name]
+        for file_day, name in of_channel:
             try:
                 messages = self._messages(name)
             except ValueError as error:
@@ -165,16 +172,13 @@ class ExportedWorkspace:
             contents.problems |= {file_day + shift: problem for shift in shifts}
         return contents
 
-    def _day_files(self, channel_id: str) -> list[tuple[date, str]]:
-        channel = self.channels().get(channel_id) or self.unlisted(channel_id)
+    def _dated_files(self) -> list[tuple[date, str]]:
+        """The files of all channels' days, oldest first."""
         found: list[tuple[date, str]] = []
         for name in self._zip().namelist():
-            folder, _, file = name.rpartition("/")
-            matched = _DAY_FILE.fullmatch(file)
-            if channel is None or folder != channel.name or matched is None:
-                continue
+            matched = _DAY_FILE.fullmatch(name)
             try:
-                found.append((date.fromisoformat(matched[1]), name))
+                found += [(date.fromisoformat(matched[1]), name)] if matched else []
             except ValueError:
                 continue
         return sorted(found)
@@ -188,7 +192,7 @@ class ExportedWorkspace:
             if not isinstance(channel_id, str) or not channel_id.isalnum() or not isinstance(row.get("name"), str):
                 raise self._unusable(f"{name} lists a channel without a readable id and name")
             is_private = name == "groups.json" or row.get("is_private") is True
-            found[channel_id] = Channel(channel_id, row["name"], is_private, is_open=True)
+            found[channel_id] = Channel(channel_id, row["name"], is_private, is_open=True, created=created_at(row))
             members = row.get("members")
             known = members if isinstance(members, list) else []
             self._members[channel_id] = sorted({member for member in known if isinstance(member, str)})

@@ -7,9 +7,7 @@ are got (`slack_web.py`, `slack_export.py`), and their texts (`slack_text.py`).
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple, Protocol
-
-from sync_assets.errors import SourceError
+from typing import Any, NamedTuple, Protocol, Self
 
 Json = dict[str, Any]
 
@@ -28,7 +26,33 @@ _NOISE = {
     "huddle_thread",
     "tombstone",
 }
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_PRIVATE = "private."
 _TS = re.compile(r"([0-9]{1,11})\.([0-9]{6})")
+
+
+class ChannelKey(NamedTuple):
+    """A channel as the ids of its records begin with it.
+
+    Private channels are told apart, so that one that was public leaves behind all that everybody could find.
+
+    >>> str(ChannelKey("C0A1", is_private=False))
+    'C0A1'
+    >>> ChannelKey.parse("private.C0A1")
+    ChannelKey(channel_id='C0A1', is_private=True)
+    """
+
+    channel_id: str
+    is_private: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        channel_id = text.removeprefix(_PRIVATE)
+        return cls(channel_id, channel_id != text)
+
+    def __str__(self) -> str:
+        return f"{_PRIVATE if self.is_private else ''}{self.channel_id}"
 
 
 class Channel(NamedTuple):
@@ -37,6 +61,7 @@ class Channel(NamedTuple):
     Attributes:
         is_open: the app may read its messages, as far as the listing says.
         is_archived: closed upstream for good; its messages stay as they are.
+        created: when it was made; 1970 where that is not said.
     """
 
     id: str
@@ -44,6 +69,11 @@ class Channel(NamedTuple):
     is_private: bool
     is_open: bool
     is_archived: bool = False
+    created: datetime = EPOCH
+
+    @property
+    def key(self) -> ChannelKey:
+        return ChannelKey(self.id, self.is_private)
 
 
 class Day(NamedTuple):
@@ -51,11 +81,13 @@ class Day(NamedTuple):
 
     Attributes:
         problem: why a part of it could not be read.
+        is_limited: Slack keeps messages back, of this day or of earlier ones that were asked for.
     """
 
     day: date
     messages: list[Any]
     problem: str | None = None
+    is_limited: bool = False
 
 
 class Thread(NamedTuple):
@@ -63,18 +95,16 @@ class Thread(NamedTuple):
 
     Attributes:
         problem: why a part of it could not be read.
+        is_limited: Slack keeps messages back.
     """
 
     messages: list[Any]
     problem: str | None = None
+    is_limited: bool = False
 
 
 class ChannelUnreadable(Exception):
     """One channel can't be read, and others can; the text says why, and what can be done."""
-
-
-class HistoryHidden(SourceError):
-    """Slack keeps older messages back, so that their absence says nothing."""
 
 
 class Workspace(Protocol):
@@ -100,6 +130,10 @@ class Workspace(Protocol):
         """A channel that `channels` lacks; None where nothing is said about it."""
         ...
 
+    def begins(self) -> date | None:
+        """The first day that it holds messages of, by its own calendar; None where it holds all that there are."""
+        ...
+
     def members(self, channel_id: str) -> list[str]:
         """Ids of the people in a channel, sorted."""
         ...
@@ -108,16 +142,16 @@ class Workspace(Protocol):
         """The name that is shown; None for a stranger."""
         ...
 
-    def days(self, channel_id: str, first: date, last: date, *, whole: bool) -> Iterator[Day]:
+    def days(self, channel_id: str, first: date, last: date) -> Iterator[Day]:
         """The channel's days that hold messages, newest first, each once, replies left out.
 
-        Args:
-            whole: raise `HistoryHidden` where Slack keeps messages of these days back.
+        Where Slack keeps messages of these days back, the last one that is given says so: the first day asked for, and
+        without messages, where none are shown.
         """
         ...
 
-    def thread(self, channel_id: str, root: str, *, whole: bool) -> Thread:
-        """A thread, oldest message first. `whole` as in `days`."""
+    def thread(self, channel_id: str, root: str) -> Thread:
+        """A thread, oldest message first."""
         ...
 
     def close(self) -> None: ...
@@ -129,6 +163,11 @@ def moment(ts: Any) -> datetime | None:
     if found is None:
         return None
     return datetime.fromtimestamp(int(found[1]), UTC) + timedelta(microseconds=int(found[2]))
+
+
+def created_at(row: Json) -> datetime:
+    """When a channel was made; 1970 where its row does not say."""
+    return moment(f"{row.get('created')}.000000") or EPOCH
 
 
 def problem_of(message: Any) -> str | None:

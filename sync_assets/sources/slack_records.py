@@ -13,7 +13,17 @@ from sync_assets.documents import Record
 from sync_assets.hashing import digest
 from sync_assets.sources.conversations import ConversationId
 from sync_assets.sources.slack_documents import channels_in, conversation_of, people_in
-from sync_assets.sources.slack_messages import Channel, Day, Thread, Workspace, is_reply, is_root, is_said, moment
+from sync_assets.sources.slack_messages import (
+    Channel,
+    ChannelKey,
+    Day,
+    Thread,
+    Workspace,
+    is_reply,
+    is_root,
+    is_said,
+    moment,
+)
 
 Json = dict[str, Any]
 
@@ -38,16 +48,15 @@ class Records:
 
     def day(self, channel: Channel, day: Day) -> Record:
         """A day's messages outside threads; `deleted` where it has none."""
-        key = ConversationId(channel.id, day.day.isoformat())
+        key = ConversationId(str(channel.key), day.day.isoformat())
         if day.problem:
             return self.malformed(str(key), day.problem, self.last(day), day.messages)
         own = [message for message in day.messages if not is_reply(message) and not is_root(message)]
         return self._record(channel, key, own, self.last(day))
 
-    def thread(self, channel: Channel, root: str, *, whole: bool) -> Record | None:
+    def thread(self, channel: Channel, root: str, thread: Thread) -> Record | None:
         """A root and its replies; None where there is no such thread, or nobody says anything in it."""
-        key = ConversationId(channel.id, root)
-        thread = self._workspace.thread(channel.id, root, whole=whole)
+        key = ConversationId(str(channel.key), root)
         if thread.problem:
             return self.malformed(str(key), thread.problem, _latest(_objects(thread)), thread.messages)
         is_thread = any(message["ts"] != root or is_root(message) for message in thread.messages)
@@ -72,7 +81,8 @@ class Records:
 
     def closed(self, record_id: str, reason: str) -> Record:
         """A record of a channel that can't be read, or that channel's own."""
-        channel_id = record_id.partition("-")[0] if not record_id.startswith("#") else record_id
+        is_name = record_id.startswith("#")
+        channel_id = record_id if is_name else ChannelKey.parse(record_id.partition("-")[0]).channel_id
         remedy = (
             f"Invite the app to it (un-archive it first where it is archived), or name {channel_id} in "
             f"{self._setting}.exclude_channels to remove what is stored."
@@ -100,7 +110,7 @@ class Records:
         said = sorted(filter(self._is_said, messages), key=lambda message: (moment(message["ts"]), message["ts"]))
         if not said:
             return self.gone(str(key), modified_at)
-        workspace, channels = self._workspace, self._workspace.channels()
+        workspace = self._workspace
         people = {user: name for user in sorted(people_in(said)) if (name := workspace.name_of(user))}
         payload: Json = {
             "workspace": workspace.address(),
@@ -108,7 +118,7 @@ class Records:
             "members": workspace.members(channel.id) if channel.is_private else [],
             "messages": said,
             "people": people,
-            "channels": {name: channels[name].name for name in sorted(channels_in(said)) if name in channels},
+            "channels": self._names_of(channels_in(said), channel),
         }
         try:
             document = conversation_of(self._tenant, str(key), payload)
@@ -122,6 +132,12 @@ class Records:
             authoritative=True,
             payload=payload,
         )
+
+    def _names_of(self, mentioned: set[str], own: Channel) -> dict[str, str]:
+        """Names of channels that all who may read this one may know: public ones, and its own."""
+        known = self._workspace.channels()
+        found = [known[channel_id] for channel_id in sorted(mentioned) if channel_id in known]
+        return {channel.id: channel.name for channel in found if not channel.is_private or channel.id == own.id}
 
     def _is_said(self, message: Json) -> bool:
         return is_said(message, bots=self._bots)

@@ -31,7 +31,9 @@ _STYLES = (("code", "`"), ("strike", "~~"), ("italic", "_"), ("bold", "**"))
 
 @dataclass(frozen=True)
 class Names:
-    """What ids stand for in a text; an id that is not here stays as it is."""
+    """What ids stand for in a text. A person who is not here stays an id; a channel that is not here may be private,
+    so that neither its name, which the markup may hold, nor its id is told.
+    """
 
     people: Mapping[str, str]
     channels: Mapping[str, str]
@@ -39,8 +41,8 @@ class Names:
     def person(self, user_id: str, label: str = "") -> str:
         return f"@{self.people.get(user_id) or label or user_id}"
 
-    def channel(self, channel_id: str, label: str = "") -> str:
-        return f"#{self.channels.get(channel_id) or label or channel_id}"
+    def channel(self, channel_id: str) -> str:
+        return f"#{self.channels.get(channel_id) or 'private-channel'}"
 
 
 def message_text(message: Json, names: Names) -> str:
@@ -106,7 +108,7 @@ def _mention(target: str, label: str, names: Names) -> str:
     if kind == "@":
         return names.person(rest, label)
     if kind == "#":
-        return names.channel(rest, label)
+        return names.channel(rest)
     if rest.startswith("subteam^"):
         return f"@{label.lstrip('@') or rest.split('^')[1]}"
     if rest.startswith("date^"):

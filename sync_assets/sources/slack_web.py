@@ -18,8 +18,8 @@ from sync_assets.sources.slack_messages import (
     Channel,
     ChannelUnreadable,
     Day,
-    HistoryHidden,
     Thread,
+    created_at,
     moment,
     once,
     problem_of,
@@ -81,6 +81,7 @@ class WebWorkspace:
         )
         self._address: str | None = None
         self._channels: dict[str, Channel] | None = None
+        self._unlisted: dict[str, Channel | None] = {}
         self._members: dict[str, list[str]] = {}
         self._names: dict[str, str | None] | None = None
 
@@ -104,13 +105,12 @@ class WebWorkspace:
         return self._channels
 
     def unlisted(self, channel_id: str) -> Channel | None:
-        try:
-            return self._channel(self._call("conversations.info", {"channel": channel_id}).get("channel"))
-        except _Refused as error:
-            # A private channel is not found, or found to lie beyond the token's scopes.
-            if error.code in (*_CHANNEL_CLOSED, "missing_scope"):
-                return None
-            raise
+        if channel_id not in self._unlisted:
+            self._unlisted[channel_id] = self._asked_for(channel_id)
+        return self._unlisted[channel_id]
+
+    def begins(self) -> date | None:
+        return None
 
     def members(self, channel_id: str) -> list[str]:
         if channel_id not in self._members:
@@ -127,33 +127,40 @@ class WebWorkspace:
             self._names[user_id] = self._name_of_stranger(user_id)
         return self._names[user_id]
 
-    def days(self, channel_id: str, first: date, last: date, *, whole: bool) -> Iterator[Day]:
+    def days(self, channel_id: str, first: date, last: date) -> Iterator[Day]:
         bounds = {"oldest": _ts(max(first, _EPOCH)), "latest": f"{_seconds(last + timedelta(days=1)) - 1}.999999"}
         params: Params = {"channel": channel_id, **bounds, "inclusive": "true"}
+        limits: list[bool] = []
         with _ChannelErrors():
-            rows = self._pages("conversations.history", "messages", params, whole=whole)
-            before: date | None = None
+            rows = self._pages("conversations.history", "messages", params, limits)
+            held: Day | None = None
             for day, group in groupby(rows, key=_DayOf(last)):
-                if before is not None and day >= before:
+                if held is not None and day >= held.day:
                     raise SourceError(
                         f"{self._tenant}: {self._api.host} listed channel {channel_id} out of order.",
                         "Nothing can be said about its messages; try again later.",
                     )
-                before = day
+                if held is not None:
+                    yield held
                 messages = once(group)
-                yield Day(day, messages, next(filter(None, map(problem_of, messages)), None))
+                held = Day(day, messages, next(filter(None, map(problem_of, messages)), None))
+        if any(limits):
+            held = (held or Day(first, []))._replace(is_limited=True)
+        if held is not None:
+            yield held
 
-    def thread(self, channel_id: str, root: str, *, whole: bool) -> Thread:
+    def thread(self, channel_id: str, root: str) -> Thread:
         params: Params = {"channel": channel_id, "ts": root}
+        limits: list[bool] = []
         try:
             with _ChannelErrors():
                 # The root comes first on every page.
-                messages = once(self._pages("conversations.replies", "messages", params, whole=whole))
+                messages = once(self._pages("conversations.replies", "messages", params, limits))
         except _Refused as error:
             if error.code == _NO_THREAD:
                 return Thread([])
             raise
-        return Thread(messages, next(filter(None, map(problem_of, messages)), None))
+        return Thread(messages, next(filter(None, map(problem_of, messages)), None), any(limits))
 
     def close(self) -> None:
         self._api.close()
@@ -172,7 +179,17 @@ class WebWorkspace:
             is_private=row.get("is_private") is True or row.get("is_group") is True,
             is_open=row.get("is_member") is not False,
             is_archived=row.get("is_archived") is True,
+            created=created_at(row),
         )
+
+    def _asked_for(self, channel_id: str) -> Channel | None:
+        try:
+            return self._channel(self._call("conversations.info", {"channel": channel_id}).get("channel"))
+        except _Refused as error:
+            # A private channel is not found, or found to lie beyond the token's scopes.
+            if error.code in (*_CHANNEL_CLOSED, "missing_scope"):
+                return None
+            raise
 
     def _name_of_stranger(self, user_id: str) -> str | None:
         try:
@@ -182,8 +199,12 @@ class WebWorkspace:
                 return None
             raise
 
-    def _pages(self, method: str, key: str, params: Params, *, whole: bool = False) -> Iterator[Any]:
-        """All rows of a listing. A page may be short, or empty, and not be the last."""
+    def _pages(self, method: str, key: str, params: Params, limits: list[bool] | None = None) -> Iterator[Any]:
+        """All rows of a listing. A page may be short, or empty, and not be the last.
+
+        Args:
+            limits: takes, for each page, whether the workspace's plan keeps messages back from it.
+        """
         cursors: set[str] = set()
         cursor = ""
         while True:
@@ -191,12 +212,8 @@ class WebWorkspace:
             rows = body.get(key)
             if not isinstance(rows, list):
                 raise self._nonsense(method, f"without a list of {key}")
-            if whole and body.get("is_limited") is True:
-                raise HistoryHidden(
-                    f"{self._tenant}: {self._api.host} hides older messages from {method}, as the workspace's plan has "
-                    "it, so nothing can be called deleted.",
-                    "Sync without sweeps, or change the workspace's plan.",
-                )
+            if limits is not None:
+                limits.append(body.get("is_limited") is True)
             yield from rows
             after = body.get("response_metadata")
             cursor = after.get("next_cursor") or "" if isinstance(after, dict) else ""

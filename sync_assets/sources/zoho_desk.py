@@ -19,6 +19,7 @@ from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.hashing import digest
 from sync_assets.sources import LiveId
+from sync_assets.sources.files import FileClient
 from sync_assets.sources.http import ApiClient, ApiStatusError, Limits
 from sync_assets.sources.zoho_desk_documents import article_document, is_draft, ticket_document
 from sync_assets.sources.zoho_desk_token import TokenAuth
@@ -174,21 +175,25 @@ class Source:
         self._account = account
         self._clock = clock
         self._setting = f"tenants.{tenant}.zoho_desk"
+        auth = TokenAuth(
+            setting=self._setting,
+            accounts_url=account.accounts_root,
+            org_id=account.org_id,
+            client_id=account.client_id,
+            client_secret=account.client_secret.get_secret_value(),
+            refresh_token=account.refresh_token.get_secret_value(),
+        )
         self._api = ApiClient(
             tenant,
             account.api_root,
             setting=self._setting,
             limits=account.limits,
-            auth=TokenAuth(
-                setting=self._setting,
-                accounts_url=account.accounts_root,
-                org_id=account.org_id,
-                client_id=account.client_id,
-                client_secret=account.client_secret.get_secret_value(),
-                refresh_token=account.refresh_token.get_secret_value(),
-            ),
+            auth=auth,
             credential="refresh_token",
             transport=transport,
+        )
+        self._files = FileClient(
+            account.api_root, hosts=[], setting=self._setting, limits=account.limits, auth=auth, transport=transport
         )
 
     def check(self) -> str:
@@ -253,8 +258,17 @@ class Source:
         to_document = ticket_document if stream == "tickets" else article_document
         return to_document(self._tenant, record.record_id, record.payload)
 
+    def read_file(self, locator: str, max_bytes: int) -> bytes:
+        """See `sync_assets.sources.FileSource`.
+
+        Args:
+            locator: path within the API, such as `/api/v1/tickets/{id}/attachments/{attachment}/content`.
+        """
+        return self._files.read(f"{self._account.api_root}{locator}", max_bytes)
+
     def close(self) -> None:
         self._api.close()
+        self._files.close()
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sync_assets.documents import Document, Part, Visibility, public_metadata
+from sync_assets.documents import Attachment, Document, Part, Visibility, public_metadata
 from sync_assets.sources.payloads import Payload, read_payload, utc_time
 from sync_assets.text import decode, strip_mail, to_markdown
 
@@ -28,6 +28,7 @@ _PERMISSIONS = {
 }
 _FROM_WIDE_TO_NARROW = [Visibility.PUBLIC, Visibility.INTERNAL, Visibility.RESTRICTED]
 _HTML = ("html", "text/html")
+_API_PATH = re.compile(r"/api/v1/tickets/[0-9]+/(?:threads/[0-9]+/|comments/[0-9]+/)?attachments/[0-9]+/content$")
 _MENTION = re.compile(r"zsu\[[@#](\w+):([^\]]*)\]zsu( ?)")
 
 Scalar = str | int | float | bool
@@ -75,8 +76,10 @@ class _ArticlePayload(_Part):
 
 
 class _Attachment(_Part):
+    id: str | None = None
     name: str
     size: str | int | None = None
+    href: str | None = None
 
 
 class _Thread(_Part):
@@ -243,6 +246,7 @@ def ticket_document(tenant: str, record_id: str, payload: Any) -> Document:
         title=title,
         url=_web(ticket.web_url),
         parts=[part for part in parts if part.text],
+        attachments=[file for level, files in attached.items() for file in _files(files, level)],
         visibility=Visibility.PUBLIC,
         metadata=public_metadata(
             {
@@ -397,6 +401,22 @@ def _mail(thread: _Thread) -> str:
     if thread.content and thread.content_type in _HTML:
         return _normal(strip_mail(thread.content))
     return _markdown(thread.content or thread.plain_text, is_mail=True)
+
+
+def _files(attachments: list[_Attachment], visibility: Visibility) -> list[Attachment]:
+    """Files that Zoho gives an address within its API."""
+    return [
+        Attachment(
+            locator=path,
+            path=f"attachment-{file.id}",
+            name=_line(file.name),
+            size=int(file.size) if file.size is not None and str(file.size).isdigit() else None,
+            visibility=visibility,
+        )
+        for file in attachments
+        if file.id
+        for path in _API_PATH.findall(file.href or "")
+    ]
 
 
 def _attachments(path: str, attachments: list[_Attachment], visibility: Visibility) -> Part:

@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sync_assets.batches import Batch, FileLayout, Grain, Partition, Stage
 from sync_assets.chunking import ChunkLimits
 from sync_assets.embedding import ModelFingerprint
 from sync_assets.hashing import SetDigest, digest
 from sync_assets.ledger import QuarantinedRecord, StreamRef, WindowState
+from sync_assets.processors import ProcessorUse
 from sync_assets.services import Services
+
+if TYPE_CHECKING:
+    from sync_assets.attachments.extracted import Limits
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -40,6 +44,8 @@ class Stream:
         chunk_tokens: longest chunk in the model's tokens; None means as long as the model reads.
         window_messages: most messages in one window of a conversation.
         window_overlap: how many of them are the last ones of the window before.
+        attachments: read the files that its documents name, within these limits; None leaves them unread.
+        processors: what each part passes through before it is stored (`processors/`).
         keywords: derive keywords for its documents (`enrichment/`).
     """
 
@@ -52,6 +58,8 @@ class Stream:
     chunk_tokens: int | None = None
     window_messages: int = 10
     window_overlap: int = 2
+    attachments: "Limits | None" = None
+    processors: tuple[ProcessorUse, ...] = ()
     keywords: bool = False
 
     def of(self, tenant: str) -> StreamRef:
@@ -85,7 +93,7 @@ class Context:
 
 @dataclass
 class Report:
-    """What a stage did: counts by partition, digests by partition, and what went wrong.
+    """What a stage did: counts by partition, digests by partition, what went wrong, and what is worth knowing.
 
     Counts are named as the command line prints them: documents, chunks, added, changed, unchanged, deleted,
     quarantined, embedded, reused, written, payloads.
@@ -96,6 +104,7 @@ class Report:
     digests: dict[Partition, SetDigest] = field(default_factory=dict)
     quarantined: list[QuarantinedRecord] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     previews: dict[Partition, list[dict[str, Any]]] = field(default_factory=dict)
     upstream: dict[tuple[str, str], WindowState] = field(default_factory=dict)
 

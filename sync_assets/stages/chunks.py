@@ -58,7 +58,8 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
 
 
 def _row(identity: dict[str, Any], document: Document, chunk: Chunk) -> dict[str, Any]:
-    metadata = {**document.metadata, **{f"part_{name}": value for name, value in chunk.metadata.items()}}
+    of_part = {f"part_{name}": value for name, value in chunk.metadata.items()}
+    metadata = {**document.metadata, "strategy": chunk.strategy, **of_part}
     url = chunk.metadata.get("link", document.url)
     beside = [document.title, url, chunk.visibility, chunk.principals, chunk.path, chunk.role, metadata]
     return {

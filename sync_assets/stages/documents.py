@@ -1,8 +1,8 @@
 """Documents: raw records in platform-neutral form, told apart from what the ledger knows.
 
 What is older than the ledger's version is left out. What is unchanged keeps the ledger's version, so that a repeated
-run is the same to everything downstream. Where the stream has keywords, documents get theirs here; one whose keywords
-can't be had goes on without them, and is in quarantine until it has them.
+run is the same to everything downstream. Where the stream reads attachments or has keywords, documents get them here;
+one that lacks some goes on without, and is in quarantine until it has them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +29,7 @@ from sync_assets.documents import (
 from sync_assets.enrichment import article_of, enriched
 from sync_assets.hashing import SetDigest
 from sync_assets.ledger import DocumentRow, KnownDocument
+from sync_assets.processors import processed
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.raw import digest_rows, records_of
@@ -52,6 +53,8 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
                 read[partition].add(row)
             records = list(records_of(table))
             documents, failed = _parse(context, account_of(tenant), records)
+            failed |= _attach(context, tenant, account_of(tenant), documents, report)
+            failed |= _process(context, documents)
             if enricher is not None:
                 failed |= _enrich(enricher, tenant, documents)
             with context.services.ledger.lock("documents", *context.stream.of(tenant)):
@@ -82,6 +85,37 @@ def _enricher(context: Context) -> Iterator["Enricher | None"]:
 
     with open_enricher(context.services) as enricher:
         yield enricher
+
+
+def _attach(
+    context: Context, tenant: str, account: Source, documents: dict[str, Document | None], report: Report
+) -> dict[str, str]:
+    """Make the texts of files parts of a page's documents; returns reasons for those that lack one."""
+    found = [document for document in documents.values() if document is not None and document.attachments]
+    if context.stream.attachments is None or not found:
+        return {}
+    from sync_assets.stages.attachments import Attachments
+
+    stream = context.stream
+    attachments = Attachments(context.services.ledger, tenant, stream.source, account, context.stream.attachments)
+    attached, failed, notes = attachments.attached(found)
+    documents.update({document.record_id: document for document in attached})
+    report.notes += notes
+    return failed
+
+
+def _process(context: Context, documents: dict[str, Document | None]) -> dict[str, str]:
+    """Send a page's documents through the stream's processors; those that fail are taken out, with the reason."""
+    failed: dict[str, str] = {}
+    for record_id, document in list(documents.items()):
+        if document is None or not context.stream.processors:
+            continue
+        try:
+            documents[record_id] = processed(document, context.stream.processors)
+        except ValueError as error:
+            failed[record_id] = str(error)
+            del documents[record_id]
+    return failed
 
 
 def _enrich(enricher: "Enricher", tenant: str, documents: dict[str, Document | None]) -> dict[str, str]:

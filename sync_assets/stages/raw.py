@@ -90,6 +90,7 @@ class _TenantExtraction:
         self._states = states
         self._starts = [window.start for window in windows]
         self._seen: set[str] = set()
+        self._asked: set[str] = set()
         self._left = options.limit
         self._ref = context.stream.of(windows[0].tenant)
         self._held = context.services.ledger.quarantined(*self._ref)
@@ -150,9 +151,14 @@ class _TenantExtraction:
         known_until = state.fetched_until - timedelta(minutes=self._context.services.settings.overlap_minutes)
         if known_until >= window.end:
             return window.start, False
-        if self._stored_digest(window) != state.digest:
+        if self._stored_digest(window) != state.digest or not self._was_read(window, state):
             return window.start, False
         return max(window.start, known_until), True
+
+    def _was_read(self, window: Partition, state: WindowState) -> bool:
+        """Whether the ledger knows of the stored records: of others a sweep can't tell that they are gone."""
+        states = self._context.services.ledger.window_states(self._ref, "documents", [window.window])
+        return window.window in states and states[window.window].fetched_until == state.fetched_until
 
     def _stored_digest(self, window: Partition) -> str:
         stored = SetDigest()
@@ -205,7 +211,7 @@ class _TenantExtraction:
         wanted = [
             record_id
             for record_id in difference.wanted
-            if (record_id not in self._seen or record_id in difference.rewound) and record_id not in self._given_up
+            if record_id not in self._seen or record_id in difference.rewound
         ]
         self._fetch_authoritative([*wanted, *gone])
 
@@ -256,7 +262,8 @@ class _TenantExtraction:
 
     def _retry_quarantined(self) -> None:
         waiting = {record.record_id for record in self._held if not has_no_id(record.record_id)}
-        wanted = sorted(waiting - self._seen - self._given_up)
+        # One that was listed in an older window than it broke in is asked for again: that copy proves nothing.
+        wanted = sorted(waiting - self._asked - self._given_up)
         if wanted:
             self._write(self._account.fetch(self._context.stream.name, wanted), late=True)
 
@@ -279,6 +286,8 @@ class _TenantExtraction:
                         break
                     self._left -= record.event != "deleted"
                 self._seen.add(record.record_id)
+                if late:
+                    self._asked.add(record.record_id)
                 by_window.setdefault(self._windows[-1] if late else self._window_of(record), []).append(record)
             for window, group in by_window.items():
                 self._write_to(window, group)

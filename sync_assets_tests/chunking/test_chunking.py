@@ -112,6 +112,7 @@ def test_short_part_is_one_chunk_with_all_that_belongs_to_it() -> None:
     assert chunk == Chunk(
         path="conversation-42",
         role="comment",
+        strategy="plain/1",
         text="Restart the spooler.",
         tokens=6,
         visibility=Visibility.RESTRICTED,
@@ -164,6 +165,43 @@ def test_long_section_keeps_its_heading_on_every_piece_and_tables_whole() -> Non
     assert all(chunk.text.startswith("Guide > Codes\n") for chunk in found)
     assert all(chunk.path.startswith("section/codes/") for chunk in found)
     assert sum(table in chunk.text for chunk in found) == 2
+
+
+fences = st.lists(words, min_size=1, max_size=8).map(lambda found: "```\n" + "\n\n".join(found) + "\n```")
+tables = st.lists(words, min_size=1, max_size=5).map(
+    lambda found: "| name | count |\n|---|---|\n" + "\n".join(f"| {name} | 1 |" for name in found)
+)
+
+
+@given(st.lists(st.one_of(paragraphs, fences, tables, words.map(lambda word: f"# {word}")), min_size=5, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_tables_and_fenced_code_that_fit_are_kept_whole(blocks: list[str]) -> None:
+    found = chunks_of("\n\n".join(blocks), "body", 96)
+    check_promises(found, 96)
+    for block in blocks:
+        if block.startswith(("```", "|")):
+            assert any(block in chunk.text for chunk in found)
+
+
+@given(st.lists(st.sampled_from(["# a", "- b\n  c", "```", "| d | e |\n|---|---|", "word " * 30, ""]), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_all_line_ends_give_the_same_article(blocks: list[str]) -> None:
+    text = "\n".join(blocks)
+    expected = [(chunk.path.split("/")[1:2], visible(chunk.text)) for chunk in chunks_of(text, "body", 254)]
+    for end in ("\r\n", "\r"):
+        found = chunks_of(text.replace("\n", end), "body", 254)
+        check_promises(found, 254)
+        assert visible("".join(chunk.text for chunk in found)) == "".join(text for _, text in expected)
+
+
+def test_every_piece_of_a_section_has_the_path_of_its_headings() -> None:
+    text = "\n".join(f"# One\n## Two\n### Three {n}\n" + "Some words. " * 60 for n in range(2))
+    found = chunks_of(text, "body", 96)
+    assert len(found) > 4
+    assert {chunk.text.splitlines()[0] for chunk in found} == {
+        "Guide > One > Two > Three 0",
+        "Guide > One > Two > Three 1",
+    }
 
 
 def test_heading_too_long_to_repeat_is_read_as_text() -> None:

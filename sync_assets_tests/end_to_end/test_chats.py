@@ -30,7 +30,7 @@ HIDDEN_FROM_MOST = "Quayside Credit Union threatens to end the contract"
 def chats(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Installation]:
     """An installation whose tenants have chats only, synced once."""
     company = DemoCompany()
-    company.desks, company.zoho = {}, {}
+    company.desks, company.zoho, company.gitlab, company.backlog = {}, {}, {}, {}
     many = 100_000
     slack_limits = SlackLimits(tier_2=many, tier_3=many, tier_4=many)
     limits = DiscordLimits(messages=many, others=many, per_second=many)
@@ -87,7 +87,7 @@ def test_a_private_channel_is_found_by_its_members_only_and_a_new_member_costs_n
 
     def finds(user: str) -> bool:
         hits = found(chats, "acme", HIDDEN_FROM_MOST, "--audience", "internal", "--principal", f"user:{user}")
-        return any(hit["record_id"].startswith(PRIVATE) for hit in hits)
+        return any(hit["record_id"].startswith(f"private.{PRIVATE}-") for hit in hits)
 
     assert finds(workspace.data.members[PRIVATE][1])
     assert not finds(stranger)

@@ -12,6 +12,7 @@ import httpx
 
 Json = dict[str, Any]
 
+CREATED = datetime(2026, 10, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 12, 12, tzinfo=UTC)
 TOKEN = "xoxb-nobody-sees-this"
 URL = "https://acme.slack.com"
@@ -31,6 +32,7 @@ class FakeSlack:
         refusals: an error code by method, or by method and channel.
         queued: answers that come before any other, by method.
         shape: changes to a good answer, by method.
+        limited: channels of which the plan hides older messages.
     """
 
     def __init__(self, page: int = 2) -> None:
@@ -43,11 +45,18 @@ class FakeSlack:
         self.refusals: dict[str, Json] = {}
         self.queued: dict[str, list[httpx.Response]] = {}
         self.shape: dict[str, Json] = {}
+        self.limited: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     def channel(self, channel_id: str, name: str, *members: str, private: bool = False, is_member: bool = True) -> str:
-        self.channels[channel_id] = {"id": channel_id, "name": name, "is_private": private, "is_member": is_member}
+        self.channels[channel_id] = {
+            "id": channel_id,
+            "name": name,
+            "created": int(CREATED.timestamp()),
+            "is_private": private,
+            "is_member": is_member,
+        }
         self.members[channel_id] = list(members)
         self.messages[channel_id] = {}
         return channel_id
@@ -113,18 +122,20 @@ class FakeSlack:
             return self.queued[method].pop(0)
         refusal = self.refusals.get(f"{method} {given.get('channel')}") or self.refusals.get(method)
         body = refusal or self._rows(method, given)
-        return httpx.Response(200, json={"ok": "error" not in body, **body, **self.shape.get(method, {})})
+        limit = {"is_limited": True} if given.get("channel") in self.limited else {}
+        return httpx.Response(200, json={"ok": "error" not in body, **body, **limit, **self.shape.get(method, {})})
 
     def _rows(self, method: str, given: dict[str, str]) -> Json:
         channel_id = given.get("channel", "")
-        if channel_id and channel_id not in self.channels:
+        if channel_id and not self._may_see(self.channels.get(channel_id)):
             return {"error": "channel_not_found"}
         match method:
             case "auth.test":
                 return {"url": f"{URL}/", "team": "Acme", "user": "sync"}
             case "conversations.list":
                 private = [name == "private_channel" for name in given["types"].split(",")]
-                return self._paged("channels", [c for c in self.channels.values() if c["is_private"] in private], given)
+                shown = [c for c in self.channels.values() if c["is_private"] in private and self._may_see(c)]
+                return self._paged("channels", shown, given)
             case "conversations.info":
                 return {"channel": self.channels[channel_id]}
             case "conversations.members":
@@ -140,6 +151,10 @@ class FakeSlack:
                 return self._thread(channel_id, given)
             case _:
                 raise AssertionError(f"{method} was never to be called")
+
+    @staticmethod
+    def _may_see(channel: Json | None) -> bool:
+        return channel is not None and (channel["is_member"] or not channel["is_private"])
 
     def _history(self, channel_id: str, given: dict[str, str]) -> Json:
         if not self.channels[channel_id]["is_member"]:

@@ -44,6 +44,7 @@ class Guild:
         self.intent = True
         self.everyone, self.bot_roles = VIEW | HISTORY, [HELPERS]
         self.helpers = 0
+        self.more_roles: list[Json] = []
         self.owner = OWNER
         self.users = {user: {"id": user, "username": f"user{user}", "global_name": None} for user in (ANNA, BEN, OWNER)}
         self.users[ANNA]["global_name"] = "Anna"
@@ -136,16 +137,19 @@ class Guild:
             return httpx.Response(200, json=[{"id": channel_id, "user_id": user} for user in self.members[channel_id]])
         if what.startswith("/threads/archived/"):
             return httpx.Response(200, json=self._archived(channel_id, what.endswith("private"), params))
+        if what == "/users/@me/threads/archived/private":
+            return httpx.Response(200, json=self._joined(channel_id, params))
         return httpx.Response(200, json=self.threads.get(channel_id) or self.channels[channel_id])
 
     def _of_guild(self, path: str) -> Any:
         active = [one for one in self.threads.values() if not one["thread_metadata"]["archived"]]
         everyone = {"id": GUILD, "name": "@everyone", "permissions": str(self.everyone)}
         helpers = {"id": HELPERS, "name": "Helpers", "permissions": str(self.helpers)}
+        roles = [everyone, helpers, *self.more_roles]
         return {
             "/applications/@me": {"id": BOT, "flags": 1 << 19 if self.intent else 0},
             "/users/@me": self.users[BOT],
-            f"/guilds/{GUILD}": {"id": GUILD, "name": "Sun", "owner_id": self.owner, "roles": [everyone, helpers]},
+            f"/guilds/{GUILD}": {"id": GUILD, "name": "Sun", "owner_id": self.owner, "roles": roles},
             f"/guilds/{GUILD}/channels": list(self.channels.values()),
             f"/guilds/{GUILD}/members/{BOT}": {"user": self.users[BOT], "roles": self.bot_roles},
             f"/guilds/{GUILD}/threads/active": {"threads": active, "members": []},
@@ -177,6 +181,18 @@ class Guild:
             for one in sorted(self.threads.values(), key=moment, reverse=True)
             if one["parent_id"] == channel_id and one["thread_metadata"]["archived"]
             if (one["type"] == 12) == private and moment(one) < before
+        ]
+        limit = int(params["limit"])
+        return {"threads": found[:limit], "members": [], "has_more": len(found) > limit}
+
+    def _joined(self, channel_id: str, params: httpx.QueryParams) -> Json:
+        """Archived private threads of the bot, by id."""
+        before = int(params.get("before", 1 << 63))
+        found = [
+            one
+            for one in sorted(self.threads.values(), key=lambda one: int(one["id"]), reverse=True)
+            if one["parent_id"] == channel_id and one["thread_metadata"]["archived"]
+            if one["type"] == 12 and BOT in self.members[one["id"]] and int(one["id"]) < before
         ]
         limit = int(params["limit"])
         return {"threads": found[:limit], "members": [], "has_more": len(found) > limit}
@@ -272,7 +288,7 @@ def furnish(guild: Guild) -> dict[str, str]:
         "day": "1-2026-11-05",
         "next day": "1-2026-11-06",
         "late": f"1-{late}",
-        "staff": "2-2026-11-06",
+        "staff": "private.2-2026-11-06",
         "post": f"3-{post}",
         "private": f"1-{private}",
     }
@@ -504,9 +520,6 @@ def test_a_change_of_overwrites_changes_who_may_find_it_and_no_text(guild: Guild
         documents = [source.to_document("messages", record) for record in (before, after)]
         assert documents[0].content_hash == documents[1].content_hash
         assert set(documents[1].principals) - set(documents[0].principals) == {f"user:{ANNA}"}
-        guild.overwrite("2", GUILD, 0)
-        public = source.to_document("messages", fetched(source, names["staff"])[names["staff"]])
-    assert (public.visibility, public.principals) == (Visibility.INTERNAL, [])
 
 
 def test_joining_a_private_thread_changes_its_principals(guild: Guild) -> None:
@@ -527,11 +540,12 @@ def test_a_lost_permission_is_malformed_and_never_deleted(guild: Guild, lost: in
         everything = listed(source)
         guild.overwrite("1", BOT, 1, deny=lost)
         assert listed(source).keys() == {names["staff"], names["post"]}
-        assert hidden(source).keys() == {"1-"}
+        assert hidden(source).keys() == {"1-", "private.1-"}
         assert "the bot lacks" in hidden(source)["1-"]
-        now = fetched(source, *everything, "1")
+        now = fetched(source, *everything, "1", "private.1-2026-11-05")
     assert {record_id for record_id, record in now.items() if record.event == "malformed"} == {
-        record_id for record_id in [*everything, "1"] if record_id.partition("-")[0] == "1"
+        *(record_id for record_id in [*everything, "1"] if record_id.partition("-")[0] == "1"),
+        "private.1-2026-11-05",
     }
     problem = now[names["day"]].problem
     assert problem is not None
@@ -599,22 +613,26 @@ def test_a_refused_channel_and_a_refused_thread_stop_no_others(guild: Guild) -> 
             names["late"],
         }
         assert living(records).keys() == set(names.values()) - {names["staff"], names["late"]}
-        assert hidden(source).keys() == {"2-"}
-        assert listed(source).keys() == set(names.values()) - {names["staff"]}
+        assert hidden(source).keys() == {"private.2-", names["late"]}
+        assert listed(source).keys() == set(names.values()) - {names["staff"], names["late"]}
         assert fetched(source, names["staff"])[names["staff"]].event == "malformed"
         assert fetched(source, names["late"])[names["late"]].event == "malformed"
 
 
-def test_a_deleted_channel_stays_until_it_is_deselected_by_id(guild: Guild) -> None:
+def test_a_private_channel_that_is_listed_no_more_stays_until_it_is_deselected_by_id(guild: Guild) -> None:
     names = furnish(guild)
-    del guild.channels["1"], guild.messages["1"]
+    del guild.channels["2"], guild.messages["2"]
     for changes, event in (
         ({}, "malformed"),
-        ({"channels": ["staff"]}, "malformed"),
-        ({"exclude_channels": ["1"]}, "deleted"),
+        ({"channels": ["general"]}, "malformed"),
+        ({"exclude_channels": ["2"]}, "deleted"),
     ):
         with opened(guild, **changes) as source:
-            assert fetched(source, names["day"])[names["day"]].event == event
+            record = fetched(source, names["staff"])[names["staff"]]
+            assert record.event == event
+            if record.problem is not None:
+                assert "name 2 in" in record.problem
+                assert "let the bot read it" not in record.problem
 
 
 def test_a_deselected_channel_and_its_threads_are_deleted(guild: Guild) -> None:
@@ -712,7 +730,19 @@ def test_a_message_that_cannot_be_read_makes_its_conversation_malformed_and_no_o
         assert second["id"] in names["late"]
 
 
-@pytest.mark.parametrize("record_id", ["nonsense", "1-x", "1-2026-02-30", "malformed-123", "१-2026-11-05"])
+@pytest.mark.parametrize(
+    "record_id",
+    [
+        "nonsense",
+        "private.",
+        "private.x-2026-11-05",
+        "private.private.1-2026-11-05",
+        "1-x",
+        "1-2026-02-30",
+        "malformed-123",
+        "१-2026-11-05",
+    ],
+)
 def test_an_id_of_another_form_is_malformed(guild: Guild, record_id: str) -> None:
     with opened(guild) as source:
         assert fetched(source, record_id)[record_id].event == "malformed"
@@ -733,6 +763,7 @@ def test_an_id_of_another_form_is_malformed(guild: Guild, record_id: str) -> Non
         ([(HELPERS, 0, VIEW, 0), (BOT, 1, 0, VIEW)], 0, False),
         ([("960", 0, 0, VIEW)], 0, True),
         ([(ANNA, 1, 0, VIEW)], 0, True),
+        ([(OWNER, 1, 0, VIEW)], 0, True),
         ([(GUILD, 0, 0, VIEW), (BOT, 1, 0, VIEW)], ADMINISTRATOR, True),
     ],
 )
@@ -744,7 +775,9 @@ def test_what_the_bot_may_read_follows_from_roles_and_overwrites(
     for target, kind, allow, deny in overwrites:
         guild.overwrite("1", target, kind, allow, deny)
     with opened(guild) as source:
-        assert listed(source).keys() == ({"1-2026-11-05"} if may_read else set())
+        assert {record_id.removeprefix("private.") for record_id in listed(source)} == (
+            {"1-2026-11-05"} if may_read else set()
+        )
 
 
 def test_the_owner_of_the_server_may_read_all_of_it(guild: Guild) -> None:
@@ -752,7 +785,7 @@ def test_the_owner_of_the_server_may_read_all_of_it(guild: Guild) -> None:
     guild.overwrite("2", HELPERS, 0)
     guild.owner = BOT
     with opened(guild) as source:
-        assert listed(source).keys() == {"2-2026-11-05"}
+        assert listed(source).keys() == {"private.2-2026-11-05"}
 
 
 def test_administrators_and_roles_that_see_all_channels_are_principals(guild: Guild) -> None:
@@ -762,13 +795,13 @@ def test_administrators_and_roles_that_see_all_channels_are_principals(guild: Gu
     for permissions, seen in ((0, []), (ADMINISTRATOR, [f"role:{HELPERS}"]), (VIEW, [])):
         guild.helpers = permissions
         with opened(guild) as source:
-            record = fetched(source, "2-2026-11-05")["2-2026-11-05"]
+            record = fetched(source, "private.2-2026-11-05")["private.2-2026-11-05"]
             users = [f"user:{BOT}", f"user:{OWNER}", f"user:{BEN}"]
             assert source.to_document("messages", record).principals == [*seen, *users]
     guild.everyone, guild.helpers = HISTORY, VIEW
     guild.overwrite("2", GUILD, 0)
     with opened(guild) as source:
-        record = fetched(source, "2-2026-11-05")["2-2026-11-05"]
+        record = fetched(source, "private.2-2026-11-05")["private.2-2026-11-05"]
         assert source.to_document("messages", record).principals[0] == f"role:{HELPERS}"
 
 
@@ -777,10 +810,237 @@ def test_private_archives_are_asked_for_only_by_a_bot_that_manages_threads(guild
     guild.archive(names["private"].partition("-")[2], at("08 10:00"))
     with opened(guild) as source:
         assert names["private"] not in listed(source)
-        assert not any(path.endswith("/private") for path in guild.asked)
+        assert "/channels/1/threads/archived/private" not in guild.asked
         assert fetched(source, names["private"])[names["private"]].event == "live"
         guild.helpers = MANAGE_THREADS
         assert names["private"] in listed(source)
+        assert not any("/channels/3/" in path and path.endswith("/private") for path in guild.asked)
+
+
+def test_archived_private_threads_that_the_bot_takes_part_in_are_listed(guild: Guild) -> None:
+    threads: set[str] = set()
+    for number in range(5):
+        moment = at("05 10:00") + timedelta(minutes=number)
+        thread = guild.thread("1", f"Refund {number}", moment, kind=12)
+        guild.members[thread] = [ANNA, BOT]
+        guild.post(thread, "Here is the invoice", moment)
+        # The latest made is the first archived.
+        guild.archive(thread, at("09 10:00") - timedelta(minutes=number))
+        threads.add(f"1-{thread}")
+    with opened(guild, limits={"page_size": 2}) as source:
+        assert listed(source).keys() == threads
+        assert extracted(source, at("05 00:00"), at("06 00:00")).keys() == threads
+    guild.answers = {
+        "/channels/1/users/@me/threads/archived/private": [httpx.Response(200, json={"threads": [], "has_more": True})]
+    }
+    with opened(guild) as source, pytest.raises(SourceError, match="nothing new"):
+        listed(source)
+
+
+# Who may find what
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_all_could_find_is_deleted_when_its_channel_becomes_private(guild: Guild, readable: bool) -> None:
+    names = furnish(guild)
+    public = {names[name] for name in ("day", "next day", "late", "private")}
+    private = {f"private.{record_id}" for record_id in public}
+    with opened(guild) as source:
+        guild.overwrite("1", GUILD, 0, deny=VIEW)
+        guild.overwrite("1", HELPERS, 0, allow=VIEW if readable else 0)
+        shown = listed(source).keys()
+        assert not shown & public
+        assert private <= shown if readable else not private & shown
+        assert hidden(source).keys() == (set() if readable else {"private.1-"})
+        now = fetched(source, *public, *private)
+        documents = [source.to_document("messages", one) for one in now.values() if one.event == "live"]
+    assert {now[record_id].event for record_id in public} == {"deleted"}
+    assert {now[record_id].event for record_id in private} == ({"live"} if readable else {"malformed"})
+    assert all(document.visibility is Visibility.RESTRICTED for document in documents)
+
+
+def test_what_all_could_find_is_deleted_when_its_channel_is_listed_no_more(guild: Guild) -> None:
+    names = furnish(guild)
+    del guild.channels["1"], guild.messages["1"]
+    with opened(guild) as source:
+        assert {record.event for record in fetched(source, names["day"], names["late"]).values()} == {"deleted"}
+        assert hidden(source) == {}
+
+
+def test_what_was_private_lives_under_another_id_once_its_channel_is_open_to_all(guild: Guild) -> None:
+    names = furnish(guild)
+    with opened(guild) as source:
+        guild.overwrite("2", GUILD, 0)
+        now = fetched(source, names["staff"], "2-2026-11-06")
+        assert now[names["staff"]].event == "deleted"
+        document = source.to_document("messages", now["2-2026-11-06"])
+        assert (document.visibility, document.principals) == (Visibility.INTERNAL, [])
+        assert listed(source).keys() & {names["staff"], "2-2026-11-06"} == {"2-2026-11-06"}
+        assert hidden(source) == {}
+
+
+def test_a_permission_lost_while_a_private_channel_is_read_is_not_a_deletion(guild: Guild) -> None:
+    furnish(guild)
+
+    def lose(path: str) -> None:
+        if path == "/channels/2/messages":
+            guild.overwrite("2", HELPERS, 0)
+            guild.messages["2"] = {}
+
+    guild.before_answer = lose
+    with opened(guild) as source:
+        assert fetched(source, "private.2-2026-11-06")["private.2-2026-11-06"].event == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "more", "principals"),
+    [
+        (0, "951", {}, [f"role:{HELPERS}", f"user:{OWNER}"]),
+        (1, ANNA, {}, [f"role:{HELPERS}", "role:951", f"user:{OWNER}"]),
+        (1, ANNA, {BEN: VIEW}, [f"role:{HELPERS}", "role:951", f"user:{OWNER}", f"user:{BEN}"]),
+        (0, "999", {}, []),
+        (1, OWNER, {}, []),
+        (0, "952", {}, []),
+        (1, "905", {}, []),
+    ],
+    ids=["a role", "a member", "a member beside another", "no role", "the owner", "a bot's role", "a bot"],
+)
+def test_a_channel_with_an_exception_is_not_open_to_all(
+    guild: Guild, kind: int, target: str, more: dict[str, int], principals: list[str]
+) -> None:
+    guild.more_roles = [
+        {"id": "951", "name": "New", "permissions": "0"},
+        {"id": "952", "name": "Bee", "permissions": "0", "tags": {"bot_id": "905"}},
+    ]
+    guild.post("1", "Good morning", at("05 08:00"))
+    guild.overwrite("1", target, kind, deny=VIEW)
+    for user, allow in more.items():
+        guild.overwrite("1", user, 1, allow=allow)
+    record_id = "private.1-2026-11-05" if principals else "1-2026-11-05"
+    with opened(guild) as source:
+        assert listed(source).keys() == {record_id}
+        document = source.to_document("messages", fetched(source, record_id)[record_id])
+    assert [one for one in document.principals if one != "role:952"] == principals
+
+
+@pytest.mark.parametrize("place", ["1", "2"])
+def test_names_of_what_not_all_may_view_are_not_told_elsewhere(guild: Guild, place: str) -> None:
+    names = furnish(guild)
+    guild.channel("5", "board")
+    guild.overwrite("5", GUILD, 0, deny=VIEW)
+    guild.overwrite("5", HELPERS, 0, allow=VIEW)
+    inside = guild.thread("2", "Layoffs", at("08 10:00"))
+    ids = ["1", "2", "3", "5", inside, *(names[name].partition("-")[2] for name in ("late", "private", "post"))]
+    guild.post(place, " ".join(f"<#{one}>" for one in ids), at("10 10:00"))
+    record_id = {"1": "1-2026-11-10", "2": "private.2-2026-11-10"}[place]
+    own, thread = ("#staff", "#Layoffs") if place == "2" else ("#unknown", "#unknown")
+    with opened(guild) as source:
+        (text,) = texts(source, fetched(source, record_id)[record_id])
+    assert text == f"Anna: #general {own} #help #unknown {thread} #Snow #unknown #Battery beeps"
+
+
+def test_a_private_thread_knows_its_own_name(guild: Guild) -> None:
+    names = furnish(guild)
+    thread = names["private"].partition("-")[2]
+    guild.post(thread, f"This is <#{thread}>", at("10 10:00"))
+    with opened(guild) as source:
+        assert texts(source, fetched(source, names["private"])[names["private"]])[-1] == "Anna: This is #Refund"
+
+
+# Rows that can't be read
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"name": None}, {"type": "x"}, {"thread_metadata": None}, {"last_message_id": 7}, {"applied_tags": "x"}],
+    ids=lambda broken: next(iter(broken)),
+)
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_thread_that_cannot_be_read_is_malformed_and_stops_no_other(
+    guild: Guild, broken: Json, archived: bool
+) -> None:
+    names = furnish(guild)
+    thread = names["late"].partition("-")[2]
+    if archived:
+        guild.archive(thread, at("10 10:00"))
+    path = "/channels/1/threads/archived/public" if archived else f"/guilds/{GUILD}/threads/active"
+    whole = guild.threads[thread]
+    rows = [one for one in guild.threads.values() if one is not whole and not one["thread_metadata"]["archived"]]
+    rows = [whole | broken] if archived else [*rows, whole | broken]
+
+    def listing() -> httpx.Response:
+        return httpx.Response(200, json={"threads": rows, "members": [], "has_more": False})
+
+    others = set(names.values()) - {names["late"]}
+    with opened(guild) as source:
+        guild.answers = {path: [listing(), listing(), listing(), listing()]}
+        records = extracted(source)
+        assert listed(source).keys() == others
+        assert names["late"] in hidden(source)
+        assert source.span("messages") is not None
+        guild.answers = {f"/channels/{thread}": [httpx.Response(200, json=whole | broken)]}
+        now = fetched(source, names["late"])[names["late"]]
+    assert living(records).keys() == others
+    assert (records[names["late"]].event, now.event) == ("malformed", "malformed")
+    assert now.problem is not None
+    assert next(iter(broken)) in now.problem
+
+
+def test_a_member_of_a_private_thread_that_cannot_be_read_makes_it_malformed(guild: Guild) -> None:
+    names = furnish(guild)
+    thread = names["private"].partition("-")[2]
+    guild.answers = {f"/channels/{thread}/thread-members": [httpx.Response(200, json=[{"user_id": None}])]}
+    with opened(guild) as source:
+        assert listed(source).keys() == set(names.values()) - {names["private"]}
+
+
+@pytest.mark.parametrize("broken", [{"id": None}, {"parent_id": 7}])
+def test_a_thread_without_a_place_is_an_error(guild: Guild, broken: Json) -> None:
+    names = furnish(guild)
+    thread = guild.threads[names["late"].partition("-")[2]]
+    body = {"threads": [thread | broken], "members": []}
+    guild.answers = {f"/guilds/{GUILD}/threads/active": [httpx.Response(200, json=body)]}
+    with opened(guild) as source, pytest.raises(SourceError, match="answered a thread with something unreadable"):
+        listed(source)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"permission_overwrites": [{"id": "7", "type": 2, "allow": "0", "deny": "1024"}]},
+        {"permission_overwrites": [{"id": "7", "type": 0, "allow": 0, "deny": "1024"}]},
+        {"permission_overwrites": None},
+        {"name": None},
+        {"type": None},
+        {"available_tags": [{"id": "5"}]},
+    ],
+)
+def test_a_channel_that_cannot_be_read_keeps_what_is_stored_and_stops_no_other(guild: Guild, broken: Json) -> None:
+    names = furnish(guild)
+    mine = {names[name] for name in ("day", "next day", "late", "private")}
+    guild.channels["1"] |= broken
+    for channels in (None, ["general", "staff", "help"]):
+        with opened(guild, channels=channels) as source:
+            assert listed(source).keys() == set(names.values()) - mine
+            assert hidden(source).keys() == {"1-", "private.1-"}
+            now = fetched(source, *mine)
+            assert {record.event for record in now.values()} == {"malformed"}
+            problem = now[names["day"]].problem
+            assert problem is not None
+            assert next(iter(broken)) in problem
+            assert "let the bot read it" not in problem
+            assert living(extracted(source)).keys() == set(names.values()) - mine
+    with opened(guild, exclude_channels=["1"]) as source:
+        assert fetched(source, names["day"])[names["day"]].event == "deleted"
+
+
+def test_a_channel_that_is_private_for_all_that_can_be_read_is_shown_to_all_no_more(guild: Guild) -> None:
+    names = furnish(guild)
+    guild.overwrite("1", GUILD, 0, deny=VIEW)
+    guild.channels["1"]["permission_overwrites"].append({"id": "7", "type": 2, "allow": "1024", "deny": "0"})
+    with opened(guild) as source:
+        assert fetched(source, names["day"])[names["day"]].event == "deleted"
+        assert hidden(source).keys() == {"private.1-"}
 
 
 # The account
@@ -867,8 +1127,8 @@ def test_a_listing_makes_few_calls(guild: Guild) -> None:
     furnish(guild)
     with opened(guild) as source:
         listed(source)
-    # Server 6, archives 3, histories 2, threads 3, members of the private thread 1.
-    assert len(guild.asked) == 15
+    # Server 6, archives 5, histories 2, threads 3, members of the private thread 1.
+    assert len(guild.asked) == 17
     guild.asked.clear()
     with opened(guild) as source:
         assert list(source.fetch("messages", [])) == []

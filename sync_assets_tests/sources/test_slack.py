@@ -1,6 +1,6 @@
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.http import Timer
 from sync_assets.sources.slack import Account, Source
-from sync_assets_tests.sources.slack_fake import NOON, TOKEN, URL, FakeSlack, ts
+from sync_assets_tests.sources.slack_fake import CREATED, NOON, TOKEN, URL, FakeSlack, ts
 
 LONG_AGO, FAR_AHEAD = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -236,7 +236,7 @@ def test_what_no_document_holds_moves_no_cheap_version(slack: FakeSlack) -> None
 def test_new_names_and_members_move_the_cheap_version(slack: FakeSlack, change: str) -> None:
     slack.channel("G1", "board", "U1", private=True)
     slack.post("G1", ts(5), "Secret.")
-    before = living(opened(slack, private=True))["G1-2026-11-05"]
+    before = living(opened(slack, private=True))["private.G1-2026-11-05"]
     match change:
         case "person":
             slack.user("U1", "ada", display_name="Countess")
@@ -245,7 +245,7 @@ def test_new_names_and_members_move_the_cheap_version(slack: FakeSlack, change: 
         case _:
             slack.members["G1"].append("U2")
 
-    after = living(opened(slack, private=True))["G1-2026-11-05"]
+    after = living(opened(slack, private=True))["private.G1-2026-11-05"]
 
     assert before[0] == after[0]
     assert before[1] != after[1]
@@ -257,7 +257,7 @@ def test_a_new_member_changes_who_may_see_and_no_text(slack: FakeSlack) -> None:
 
     def board() -> Document:
         source = opened(slack, private=True)
-        return source.to_document("messages", fetched(source, "G1-2026-11-05")[0])
+        return source.to_document("messages", fetched(source, "private.G1-2026-11-05")[0])
 
     before = board()
     slack.members["G1"].remove("U3")
@@ -372,8 +372,8 @@ def test_private_channels_come_where_they_are_asked_for_and_go_where_not(slack: 
     slack.post(slack.channel("G1", "board", "U1", private=True), ts(5), "Secret.")
 
     assert set(extracted(opened(slack))) == set()
-    assert set(extracted(opened(slack, private=True))) == {"G1-2026-11-05"}
-    assert fetched(opened(slack), "G1-2026-11-05")[0].event == "deleted"
+    assert set(extracted(opened(slack, private=True))) == {"private.G1-2026-11-05"}
+    assert fetched(opened(slack), "private.G1-2026-11-05")[0].event == "deleted"
 
 
 def test_members_and_people_are_listed_once_however_many_records_need_them(slack: FakeSlack) -> None:
@@ -432,19 +432,110 @@ def test_what_was_said_in_an_archived_channel_stays_without_a_word(slack: FakeSl
     assert hidden(opened(slack, exclude_channels=["support"])) == {}
 
 
-def test_a_channel_that_vanished_is_malformed_until_it_is_excluded(slack: FakeSlack) -> None:
-    assert fetched(opened(slack), "C9-2026-11-05")[0].event == "malformed"
-    assert fetched(opened(slack, exclude_channels=["C9"]), "C9-2026-11-05")[0].event == "deleted"
+def test_a_private_channel_that_vanished_is_malformed_until_it_is_excluded(slack: FakeSlack) -> None:
+    lost = ("private.C9-2026-11-05", f"private.C9-{ts(5)}", "private.C9")
+
+    records = fetched(opened(slack, private=True), *lost)
+
+    assert [record.event for record in records] == ["malformed"] * 3
+    assert all("name C9 in" in (record.problem or "") for record in records)
+    assert {record.event for record in fetched(opened(slack, private=True, exclude_channels=["C9"]), *lost)} == {
+        "deleted"
+    }
+
+
+def test_a_public_channel_that_vanished_is_gone(slack: FakeSlack) -> None:
+    lost = ("C9-2026-11-05", f"C9-{ts(5)}", "C9")
+
+    assert [record.event for record in fetched(opened(slack, private=True), *lost)] == ["deleted"] * 3
+
+
+def test_what_everybody_could_find_goes_when_its_channel_turns_private(slack: FakeSlack) -> None:
+    slack.post("C1", ts(4), "Hello.")
+    root = slack.post("C1", ts(5), "Root.")
+    slack.reply("C1", root, ts(6), "Reply.")
+    public = {f"C1-{root}", "C1-2026-11-04"}
+    assert set(living(opened(slack, private=True))) == public
+
+    slack.channels["C1"]["is_private"] = True
+
+    source = opened(slack, private=True)
+    assert set(living(source)) == {f"private.{record_id}" for record_id in public}
+    assert hidden(source) == {}
+    assert [record.event for record in fetched(source, *public, "C1")] == ["deleted"] * 3
+    for one in fetched(source, *(f"private.{record_id}" for record_id in public)):
+        assert source.to_document("messages", one).visibility is Visibility.RESTRICTED
+    assert {record.event for record in fetched(opened(slack), *public)} == {"deleted"}
+
+    slack.channels["C1"]["is_member"] = False
+    for account in ({"private": True}, {"private": False}, {"channels": ["support"]}):
+        assert {record.event for record in fetched(opened(slack, **account), *public)} == {"deleted"}
+    kept = fetched(opened(slack, private=True), *(f"private.{record_id}" for record_id in public))
+    assert {record.event for record in kept} == {"malformed"}
+
+
+def test_a_private_channel_that_turned_public_lives_under_its_public_ids(slack: FakeSlack) -> None:
+    slack.post("C1", ts(5), "Hello.")
+    source = opened(slack, private=True)
+
+    assert set(living(source)) == {"C1-2026-11-05"}
+    assert [record.event for record in fetched(source, "private.C1-2026-11-05", "private.C1")] == ["deleted"] * 2
+
+
+def test_a_private_channel_that_refuses_its_history_is_hidden_under_its_own_ids(slack: FakeSlack) -> None:
+    slack.channel("G1", "board", "U1", private=True)
+    slack.refusals["conversations.history G1"] = {"error": "not_in_channel"}
+    source = opened(slack, private=True)
+
+    assert {key: record.event for key, record in extracted(source).items()} == {"private.G1": "malformed"}
+    assert set(hidden(source)) == {"private.G1-"}
+    assert "name G1 in" in hidden(source)["private.G1-"]
+
+    del slack.refusals["conversations.history G1"]
+    assert fetched(opened(slack, private=True), "private.G1")[0].event == "deleted"
 
 
 def test_a_private_channel_beyond_the_scopes_is_malformed_and_stops_nothing(slack: FakeSlack) -> None:
     slack.post("C1", ts(5), "Hello.")
     slack.refusals["conversations.info G1"] = {"error": "missing_scope", "needed": "groups:read"}
 
-    records = fetched(opened(slack), "G1-2026-11-05", "C1-2026-11-05")
+    records = fetched(opened(slack, private=True), "private.G1-2026-11-05", "C1-2026-11-05")
 
     assert [record.event for record in records] == ["malformed", "live"]
     assert slack.calls["conversations.info"] == 1
+
+
+def test_a_channel_that_vanished_is_asked_for_once_however_many_records_it_had(slack: FakeSlack) -> None:
+    fetched(
+        opened(slack, private=True), *(f"{key}-2026-11-0{day}" for day in (4, 5, 6) for key in ("C9", "private.C8"))
+    )
+
+    assert slack.calls["conversations.info"] == 2
+
+
+def test_names_of_private_channels_are_told_in_those_channels_alone(slack: FakeSlack) -> None:
+    slack.channel("C2", "sales")
+    slack.channel("G1", "layoffs", "U1", private=True)
+    slack.channel("G2", "board", "U1", private=True)
+    for channel_id in ("C1", "G1"):
+        slack.post(channel_id, ts(5, 8), "<#C2> <#C2|old> <#G1> <#G1|layoffs> <#G2|board> <#C9|gone> `<#G2|board>`")
+        named = [{"type": "channel", "channel_id": name} for name in ("C2", "G1", "G2")]
+        lines = [{"type": "rich_text_section", "elements": named}]
+        slack.post(channel_id, ts(5, 9), "", blocks=[{"type": "rich_text", "elements": lines}])
+    source = opened(slack, private=True)
+
+    records = extracted(source)
+
+    unknown = "#private-channel"
+    assert texts(source, records["C1-2026-11-05"]) == [
+        f"Ada: #sales #sales {unknown} {unknown} {unknown} {unknown} `{unknown}`",
+        f"Ada: #sales{unknown}{unknown}",
+    ]
+    assert texts(source, records["private.G1-2026-11-05"]) == [
+        f"Ada: #sales #sales #layoffs #layoffs {unknown} {unknown} `{unknown}`",
+        f"Ada: #sales#layoffs{unknown}",
+    ]
+    assert not {"layoffs", "board"} & set(records["C1-2026-11-05"].payload["channels"].values())
 
 
 def test_a_channel_renamed_away_from_the_allow_list_is_never_deleted_for_it(slack: FakeSlack) -> None:
@@ -537,27 +628,41 @@ def test_a_short_or_empty_page_is_no_end(slack: FakeSlack) -> None:
     assert len(texts(source, extracted(source)["C1-2026-11-05"])) == 3
 
 
-def test_messages_that_the_plan_hides_stop_the_sweep_and_no_window(slack: FakeSlack) -> None:
-    slack.post("C1", ts(5), "Hello.")
-    slack.shape["conversations.history"] = {"is_limited": True}
-    source = opened(slack)
-
-    assert set(extracted(source)) == {"C1-2026-11-05"}
-    with pytest.raises(SourceError, match="hides older messages"):
-        living(source)
-    assert fetched(source, "C1-2026-11-04")[0].event == "malformed"
-
-
-def test_replies_that_the_plan_hides_stop_the_sweep_and_no_window(slack: FakeSlack) -> None:
-    root = slack.post("C1", ts(5), "Root.")
+def test_messages_that_the_plan_hides_are_not_gone_and_the_others_are_swept(slack: FakeSlack) -> None:
+    slack.post(slack.channel("C2", "sales"), ts(5), "Hello.")
+    slack.post("C1", ts(5), "It may have begun earlier.")
+    root = slack.post("C1", ts(5, 10), "Root.")
     slack.reply("C1", root, ts(6), "Reply.")
-    slack.shape["conversations.replies"] = {"is_limited": True}
+    slack.post("C1", ts(7), "Hello.")
+    slack.limited = {"C1"}
     source = opened(slack)
 
-    assert f"C1-{root}" in extracted(source)
-    with pytest.raises(SourceError, match="hides older messages"):
-        living(source)
-    assert fetched(source, f"C1-{root}")[0].event == "malformed"
+    assert set(living(source)) == {"C1-2026-11-07", f"C1-{root}", "C2-2026-11-05"}
+    assert hidden(source) == {"C1-": ""}
+    assert set(extracted(source)) == {"C1-2026-11-07", f"C1-{root}", "C1-2026-11-05", "C2-2026-11-05"}
+    wanted = ("C1-2026-11-07", f"C1-{root}", "C1-2026-11-04", "C2-2026-11-04")
+    records = fetched(source, *wanted)
+    assert [record.event for record in records] == ["live", "live", "malformed", "deleted"]
+    assert "plan" in (records[2].problem or "")
+
+
+def test_where_the_plan_hides_all_messages_nothing_is_gone(slack: FakeSlack) -> None:
+    slack.limited = {"C1"}
+    source = opened(slack)
+
+    assert (living(source), hidden(source), extracted(source)) == ({}, {"C1-": ""}, {})
+
+
+def test_a_thread_is_gone_only_where_the_plan_hides_nothing_of_it(slack: FakeSlack) -> None:
+    root = slack.post("C1", ts(5), "Root.")
+    slack.delete("C1", slack.reply("C1", root, ts(6), "Reply."))
+    hidden_answer = {"ok": True, "messages": [], "is_limited": True}
+    slack.limited = {"C1"}
+    source = opened(slack)
+
+    assert fetched(source, f"C1-{root}")[0].event == "deleted"
+    slack.queued["conversations.replies"] = [httpx.Response(200, json=hidden_answer)]
+    assert fetched(source, f"C1-{ts(2)}")[0].event == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -619,17 +724,20 @@ def test_check_names_the_workspace(slack: FakeSlack) -> None:
     assert opened(slack).check() == "acme.slack.com, workspace Acme, as sync"
 
 
-def test_the_span_reaches_from_the_first_message_to_the_last_reply(slack: FakeSlack) -> None:
-    assert opened(slack).span("messages") is None
+def test_the_span_begins_with_the_oldest_channel_and_reads_no_history(slack: FakeSlack) -> None:
+    for number, channel_id in enumerate(("C2", "C3", "C4")):
+        slack.channel(channel_id, f"older-{number}", is_member=number < 2)
+        slack.channels[channel_id]["created"] -= number * 86_400
 
-    root = slack.post("C1", ts(5), "Root.")
-    slack.reply("C1", root, ts(11), "Reply.")
+    assert opened(slack).span("messages") == (CREATED - timedelta(days=1), NOON)
+    assert set(slack.calls) == {"conversations.list"}
+    assert opened(slack, exclude_channels=["*"]).span("messages") is None
 
-    assert opened(slack).span("messages") == (
-        on(5, 9).replace(microsecond=100),
-        on(11, 9).replace(microsecond=100),
-    )
-    assert slack.calls["conversations.replies"] == 0
+
+def test_a_channel_of_unknown_age_may_be_as_old_as_any(slack: FakeSlack) -> None:
+    del slack.channels["C1"]["created"]
+
+    assert opened(slack).span("messages") == (datetime(1970, 1, 1, tzinfo=UTC), NOON)
 
 
 def test_another_stream_is_refused(slack: FakeSlack) -> None:
@@ -661,7 +769,7 @@ def test_a_wrong_account_is_refused(wrong: Any) -> None:
 
 
 def _histories() -> st.SearchStrategy[list[tuple[str, int, int]]]:
-    kinds = st.sampled_from(["post", "reply", "join", "bot", "broadcast", "edit", "delete"])
+    kinds = st.sampled_from(["post", "reply", "join", "bot", "broadcast", "edit", "delete", "bot_reply", "bot_reply"])
     return st.lists(st.tuples(kinds, st.integers(0, 7), st.integers(1, 2)), max_size=24)
 
 
@@ -692,9 +800,44 @@ def _played(history: list[tuple[str, int, int]]) -> FakeSlack:
             case "reply" | "broadcast" if root:
                 subtype = {"subtype": "thread_broadcast"} if kind == "broadcast" else {}
                 slack.reply(channel_id, root, at, f"Reply {number}", user=f"U{user}", **subtype)
+            case "bot_reply" if root:
+                slack.reply(channel_id, root, at, "beep", subtype="bot_message", bot_id="B1")
             case _:
                 pass
     return slack
+
+
+@settings(max_examples=60, deadline=None)
+@given(_histories(), st.randoms(use_true_random=False))
+def test_each_conversation_is_found_in_the_window_of_its_time(history: list[tuple[str, int, int]], order: Any) -> None:
+    slack = _played(history)
+    source = opened(slack, private=True)
+    windows = [(on(day), on(day + 1)) for day in range(1, 13)]
+    shuffled = list(windows)
+    order.shuffle(shuffled)
+    live = living(source)
+
+    found = {window: extracted(source, *window) for window in windows}
+
+    assert {window: extracted(source, *window) for window in shuffled} == found
+    for record_id, (modified_at, cheap_version) in live.items():
+        given_in = {window for window in windows if found[window].get(record_id)}
+        own = next(window for window in windows if window[0] <= modified_at < window[1])
+        assert own in given_in
+        assert all(found[window][record_id].cheap_version == cheap_version for window in given_in)
+        # A day comes again with a thread that took its root.
+        begun = {
+            window
+            for window in windows
+            for one in found[window]
+            if "." in one.removeprefix("private.") and _day_of_root(one) == record_id
+        }
+        assert given_in == {own} | begun
+
+
+def _day_of_root(record_id: str) -> str:
+    key, _, root = record_id.partition("-")
+    return f"{key}-{datetime.fromtimestamp(float(root), UTC):%Y-%m-%d}"
 
 
 @settings(max_examples=40, deadline=None)

@@ -51,7 +51,7 @@ def rich(*elements: Json, **more: Any) -> list[Json]:
         ("*bold* and _italic_ and ~gone~", "**bold** and _italic_ and ~~gone~~"),
         ("2*3*4 and snake_case_name", "2*3*4 and snake_case_name"),
         ("<@U1> asks <@U2|old> and <@U9> and <@U8|bob>", "@Ada asks @Grace and @U9 and @bob"),
-        ("in <#C2> or <#C2|old> or <#C9|gone> or <#C8>", "in #sales or #sales or #gone or #C8"),
+        ("in <#C2> or <#C2|old> or <#C9|gone> or <#C8>", "in #sales or #sales or #private-channel or #private-channel"),
         ("<!here> <!channel> <!everyone>", "@here @channel @everyone"),
         ("<!subteam^S1|@support-team> <!subteam^S2>", "@support-team @S2"),
         ("due <!date^1793869200^{date}|5 November>", "due 5 November"),

@@ -107,17 +107,42 @@ def test_private_channels_come_with_their_members_where_they_are_asked_for(tmp_p
     groups = [{"id": "G1", "name": "board", "members": ["U2", "U1"]}]
     path = archive(tmp_path, {"groups.json": groups, "board/2026-11-05.json": [said(ts(5), "Secret.")]})
     with opened(path, private=True) as source:
-        document = source.to_document("messages", extracted(source)["G1-2026-11-05"])
+        document = source.to_document("messages", extracted(source)["private.G1-2026-11-05"])
         assert (document.visibility, document.principals) == (Visibility.RESTRICTED, ["user:U1", "user:U2"])
     with opened(path) as source:
         assert extracted(source) == {}
-        assert [record.event for record in source.fetch("messages", ["G1-2026-11-05"])] == ["deleted"]
+        assert [record.event for record in source.fetch("messages", ["private.G1-2026-11-05"])] == ["deleted"]
 
 
-def test_a_channel_that_the_archive_lacks_is_malformed_and_not_deleted(tmp_path: Path) -> None:
-    with opened(archive(tmp_path, {})) as source:
-        (record,) = source.fetch("messages", ["C9-2026-11-05"])
-        assert record.event == "malformed"
+def test_a_channel_that_the_archive_lacks_is_gone_where_it_was_public_alone(tmp_path: Path) -> None:
+    with opened(archive(tmp_path, {}), private=True) as source:
+        records = source.fetch("messages", ["private.C9-2026-11-05", "C9-2026-11-05"])
+        assert [record.event for record in records] == ["malformed", "deleted"]
+
+
+def test_what_is_older_than_the_archive_is_malformed_and_not_deleted(tmp_path: Path) -> None:
+    channels = [*CHANNELS, {"id": "C2", "name": "sales"}]
+    path = archive(
+        tmp_path,
+        {"sales/2026-11-04.json": [said(ts(4), "First.")], "support/2026-11-06.json": [said(ts(6), "Later.")]},
+        **{"channels.json": channels},
+    )
+    with opened(path) as source:
+        older = [f"C1-{ts(2)}", "C1-2026-11-03", "C2-2026-11-03"]
+        # Some hours of the first day are of a day before it, by the workspace's own time.
+        records = list(source.fetch("messages", [*older, f"C1-{ts(4, 1)}", "C1-2026-11-04"]))
+        assert [record.event for record in records] == ["malformed"] * 5
+        assert all("begins at 2026-11-04" in (record.problem or "") for record in records)
+        younger = ["C1-2026-11-05", f"C1-{ts(5)}", "C2-2026-11-04"]
+        assert [record.event for record in source.fetch("messages", younger)] == ["deleted", "deleted", "live"]
+
+
+def test_the_span_of_an_archive_begins_before_its_first_file(tmp_path: Path) -> None:
+    files = {"support/2026-11-06.json": [said(ts(6), "Later.")], "support/2026-11-04.json": [said(ts(4), "First.")]}
+    with opened(archive(tmp_path, files)) as source:
+        assert source.span("messages") == (datetime(2026, 11, 3, tzinfo=UTC), NOON)
+    with opened(archive(tmp_path, files), channels=["C8"]) as source:
+        assert source.span("messages") is None
 
 
 @pytest.mark.parametrize("content", ["{broken", "{}", b"\xff\xfe", "[" * 100_000])

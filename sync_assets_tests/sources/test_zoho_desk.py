@@ -15,10 +15,11 @@ import stamina
 from pydantic import ValidationError
 
 from sync_assets.demo.faults import Fault
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.server import DemoServers
 from sync_assets.demo.zoho_desk import ZohoDesk
 from sync_assets.documents import Record
-from sync_assets.errors import SourceError
+from sync_assets.errors import FileUnavailable, SourceError
 from sync_assets.sources import Source as SourceContract
 from sync_assets.sources import live_record_ids, source_module, zoho_desk_token
 from sync_assets.sources.zoho_desk import Account, Source
@@ -904,3 +905,35 @@ def test_the_simulator_names_what_is_wrong_with_an_account(servers: DemoServers,
             source.check()
         assert remedy in caught.value.remedy
         assert SECRET not in f"{caught.value} {account!r}"
+
+
+def test_a_file_of_a_thread_is_had_by_its_locator(source: Source) -> None:
+    files = [
+        file
+        for record in whole(source, "tickets").values()
+        if record.event == "live"
+        for file in source.to_document("tickets", record).attachments
+    ]
+    assert files
+    for file in files:
+        data = source.read_file(file.locator, 1_000_000)
+        assert (len(data), data) == (file.size, file_bytes(file.name))
+    with pytest.raises(FileUnavailable, match="404"):
+        source.read_file(f"{files[0].locator.rpartition('/attachments/')[0]}/attachments/1/content", 10)
+
+
+def test_a_file_elsewhere_is_not_among_the_documents_files() -> None:
+    desk = Desk(tickets=[listed_ticket(1)])
+    elsewhere = {"id": "1", "name": "offer.pdf", "href": "https://evil.example/content"}
+    within = {"id": "2", "name": "offer.pdf", "href": f"https://desk.zoho.eu/api/v1{FIRST}/attachments/2/content"}
+    climbing = {
+        "id": "3",
+        "name": "offer.pdf",
+        "href": f"https://desk.zoho.eu/api/v1{FIRST}/../../x/attachments/2/content",
+    }
+    attached = thread(1, hasAttach=True, attachments=[elsewhere, within, climbing])
+    desk.details = {f"{FIRST}/threads": {"data": [attached]}, f"{FIRST}/threads/{attached['id']}": attached}
+    with mocked(desk) as source:
+        (record,) = source.extract("tickets", LONG_AGO, FAR_AHEAD)
+        files = source.to_document("tickets", record).attachments
+    assert [file.locator for file in files] == [f"/api/v1{FIRST}/attachments/2/content"]

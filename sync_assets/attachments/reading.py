@@ -1,0 +1,44 @@
+"""What is known while a file is read: what it may still cost, and what was left out of it."""
+
+from dataclasses import dataclass, field, replace
+
+from sync_assets.attachments.extracted import Limits, Unreadable
+
+
+@dataclass
+class Reading:
+    """What reading a file may still cost, shared by the files in it, and what was left out.
+
+    Attributes:
+        notes: what was left out of this file and why.
+        spent: what the files read so far took, shared: `expanded` bytes, `images` given to OCR.
+        depth: how many mails this file is in.
+    """
+
+    limits: Limits
+    notes: list[str] = field(default_factory=list)
+    spent: dict[str, int] = field(default_factory=lambda: {"expanded": 0, "images": 0})
+    depth: int = 0
+
+    def expand(self, size: int) -> None:
+        """Count bytes that were unpacked.
+
+        Raises:
+            Unreadable: they are more than a file may expand to.
+        """
+        self.spent["expanded"] += size
+        if self.spent["expanded"] > self.limits.max_expanded_bytes:
+            raise Unreadable(
+                f"expands to more than the {self.limits.max_expanded_bytes:,} bytes of max_expanded_bytes."
+            )
+
+    def pages(self, count: int, what: str) -> range:
+        """Positions of the pages to read, from 0; notes those left out."""
+        kept = min(count, self.limits.max_pages)
+        if kept < count:
+            self.notes.append(f"{what} {kept + 1} to {count} not read: max_pages is {kept}")
+        return range(kept)
+
+    def inner(self) -> "Reading":
+        """The reading of a file in this one."""
+        return replace(self, notes=[], depth=self.depth + 1)

@@ -1,0 +1,176 @@
+"""Attachments: the files that documents name, read and made parts of them.
+
+A file is fetched once for its locator and read once for its bytes and kind, whatever is run again: what it holds and
+what was read from it stand in the ledger's tables `files` and `file_texts`. A document whose file can't be had or read
+goes on without it, and is in quarantine until it can. How bytes are read is in `attachments/`.
+"""
+
+import mimetypes
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from sync_assets.attachments.extracted import ExtractedPart, Limits, Unreadable
+from sync_assets.attachments.process import read_file
+from sync_assets.documents import Attachment, Document, Part
+from sync_assets.errors import FileUnavailable, SettingsError
+from sync_assets.ledger import Ledger
+from sync_assets.ledger import tables as t
+from sync_assets.sources import FileSource, Source
+
+_AT_ONCE = 4
+# Raise it with any change of what the same bytes give: then they are read again.
+_READERS_VERSION = "1"
+
+
+class FileText(NamedTuple):
+    """What was read from a file.
+
+    Attributes:
+        notes: what was left out, and why.
+        problem: why it can't be read at all; None where it can.
+    """
+
+    parts: list[ExtractedPart]
+    notes: list[str]
+    problem: str | None
+
+
+class Attachments:
+    """The files of one tenant's account.
+
+    Raises:
+        SettingsError: the source has no files.
+    """
+
+    def __init__(self, ledger: Ledger, tenant: str, source: str, account: Source, limits: Limits) -> None:
+        if not isinstance(account, FileSource):
+            raise SettingsError(
+                f"{source} has no files that can be read.", "Remove `attachments: true` from its streams in defs.yaml."
+            )
+        self._ledger = ledger
+        self._tenant = tenant
+        self._source = source
+        self._account: FileSource = account
+        self._limits = limits
+        # What is missing here may be installed later.
+        self._reader = f"{_READERS_VERSION}, {'with' if shutil.which('tesseract') else 'without'} tesseract"
+
+    def attached(self, documents: Sequence[Document]) -> tuple[list[Document], dict[str, str], list[str]]:
+        """Documents with the texts of their files; why some lack one, by record id; and what was left out of files."""
+        wanted = {file.locator: file for document in documents for file in document.attachments}
+        texts, missing = self._texts(list(wanted.values()))
+        problems: dict[str, str] = {}
+        for document in documents:
+            reasons = [
+                f"{file.name}: {missing.get(file.locator) or texts[file.locator].problem}"
+                for file in document.attachments
+                if file.locator in missing or texts[file.locator].problem
+            ]
+            if reasons:
+                problems[document.record_id] = "; ".join(reasons)
+        notes = [f"{wanted[locator].name}: {note}" for locator, text in texts.items() for note in text.notes]
+        return [_with_texts(document, texts) for document in documents], problems, notes
+
+    def _texts(self, wanted: Sequence[Attachment]) -> tuple[dict[str, FileText], dict[str, str]]:
+        """What was read from each file by locator, and why others can't be had."""
+        hashes = self._known_hashes([file.locator for file in wanted])
+        known = self._known_texts(list(hashes.values()))
+        unread = [file for file in wanted if hashes.get(file.locator) not in known]
+        missing: dict[str, str] = {}
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            for file, outcome in zip(unread, threads.map(self._fetched, unread), strict=True):
+                if isinstance(outcome, FileUnavailable):
+                    missing[file.locator] = str(outcome)
+                    continue
+                content_hash = blake2b(_kind_name(file).encode() + b"\0" + outcome, digest_size=16).hexdigest()
+                hashes[file.locator] = content_hash
+                if content_hash not in known:
+                    known[content_hash] = self._read(file, outcome)
+                self._store(file.locator, content_hash, known[content_hash])
+        return {locator: known[content_hash] for locator, content_hash in hashes.items()}, missing
+
+    def _fetched(self, file: Attachment) -> bytes | FileUnavailable:
+        if file.size is not None and file.size > self._limits.max_bytes:
+            return FileUnavailable(f"it has {file.size} bytes, more than max_bytes={self._limits.max_bytes} allows")
+        try:
+            return self._account.read_file(file.locator, self._limits.max_bytes)
+        except FileUnavailable as error:
+            return error
+
+    def _read(self, file: Attachment, data: bytes) -> FileText:
+        try:
+            found = read_file(_kind_name(file), "", data, self._limits)
+        except Unreadable as error:
+            return FileText([], [], str(error))
+        return FileText(found.parts, found.notes, None)
+
+    def _known_hashes(self, locators: Sequence[str]) -> dict[str, str]:
+        table = t.files
+        query = sa.select(table.c.locator, table.c.content_hash).where(
+            table.c.tenant == self._tenant, table.c.source == self._source, table.c.locator == _any_of(locators)
+        )
+        with self._ledger.transaction() as connection:
+            return {row.locator: row.content_hash for row in connection.execute(query)}
+
+    def _known_texts(self, hashes: Sequence[str]) -> dict[str, FileText]:
+        table = t.file_texts
+        query = sa.select(table).where(
+            table.c.tenant == self._tenant, table.c.reader == self._reader, table.c.content_hash == _any_of(hashes)
+        )
+        with self._ledger.transaction() as connection:
+            return {
+                row.content_hash: FileText([ExtractedPart(**part) for part in row.parts], row.notes, row.problem)
+                for row in connection.execute(query)
+            }
+
+    def _store(self, locator: str, content_hash: str, text: FileText) -> None:
+        file = {"tenant": self._tenant, "source": self._source, "locator": locator, "content_hash": content_hash}
+        read: dict[str, Any] = {
+            "tenant": self._tenant,
+            "content_hash": content_hash,
+            "reader": self._reader,
+            "parts": [part._asdict() for part in text.parts],
+            "notes": text.notes,
+            "problem": text.problem,
+        }
+        known = insert(t.files).values(file)
+        known = known.on_conflict_do_update(
+            index_elements=["tenant", "source", "locator"], set_={"content_hash": content_hash}
+        )
+        with self._ledger.transaction() as connection:
+            connection.execute(insert(t.file_texts).values(read).on_conflict_do_nothing())
+            connection.execute(known)
+
+
+def _kind_name(file: Attachment) -> str:
+    """A name that tells the file's kind and nothing else: equal bytes of one kind give equal texts."""
+    suffix = PurePosixPath(file.name).suffix.lower() or mimetypes.guess_extension(file.content_type) or ""
+    return f"file{suffix}"
+
+
+def _any_of(values: Sequence[str]) -> Any:
+    return sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text)))
+
+
+def _with_texts(document: Document, texts: Mapping[str, FileText]) -> Document:
+    parts = [
+        Part(
+            path=f"{file.path}/{part.name}",
+            role=part.role,
+            text=part.text,
+            visibility=file.visibility,
+            principals=file.principals,
+            metadata={**part.metadata, "attachment": file.name},
+        )
+        for file in document.attachments
+        if file.locator in texts
+        for part in texts[file.locator].parts
+    ]
+    return document.model_copy(update={"parts": [*document.parts, *parts], "attachments": []})
