@@ -51,7 +51,7 @@ class Solara:
 @pytest.fixture
 def solara(tmp_path: Path, postgres_url: str) -> Iterator[Solara]:
     company = DemoCompany()
-    company.desks = {}
+    company.desks, company.slack, company.discord, company.gitlab, company.backlog = {}, {}, {}, {}, {}
     with DemoServers(0, company) as servers, fresh_database(postgres_url) as url:
         yield Solara(Installation(tmp_path / "home", url, servers))
 
