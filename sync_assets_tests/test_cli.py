@@ -126,7 +126,7 @@ def test_the_module_and_the_program_are_the_same_command(synced: Synced) -> None
         (["search", "x", "--tenant", "acme", "--audience", "restricted"], ["--principal"]),
         (["search", " ".join(["word"] * 300), "--tenant", "acme"], ["300 tokens", "254"]),
         (["sync", "--until", "vectors"], ["'vectors'", "raw, documents, chunks, embeddings, stores"]),
-        (["sync", "--stream", "forum"], ["'forum'", "articles, configuration_items"]),
+        (["sync", "--stream", "forum"], ["'forum'", "articles, commits, configuration_items"]),
         (["sync", "--source", "zendesk"], ["'zendesk'", "freshdesk"]),
         (["sync", "--tenant", "nobody"], ["'nobody'", "acme, polder"]),
         (["sync", "--all", "--incremental"], ["--since-hours, --incremental, --from/--to and --all"]),
