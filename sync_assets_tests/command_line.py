@@ -59,6 +59,9 @@ def small_company() -> DemoCompany:
         kept = [ticket for ticket in kept if not account.tickets[ticket]["spam"]][:TICKETS]
         account.tickets = {ticket: account.tickets[ticket] for ticket in kept}
         account.conversations = {ticket: account.conversations[ticket] for ticket in kept}
+        # Files are few and alike; without them no two texts are equal.
+        for row in (*account.tickets.values(), *(row for rows in account.conversations.values() for row in rows)):
+            row["attachments"] = []
         for number, ticket in enumerate(account.tickets.values()):
             ticket.update(created_at=_minute(-1), updated_at=_minute(number))
             ticket.pop("deleted", None)
