@@ -11,11 +11,14 @@ demo: $(VENV)/.installed  ## Sync the demo company into all stores, and search i
 dev: $(VENV)/.installed  ## Open the Dagster UI on http://localhost:3000
 	$(BIN)/dagster dev
 
+# Files of tests side by side, on all processors.
+TEST := $(BIN)/pytest -n auto --dist loadfile
+
 test: $(VENV)/.installed  ## All tests but the slow ones
-	$(BIN)/pytest
+	$(TEST)
 
 test-slow: $(VENV)/.installed  ## Property tests with many examples, and a real deployment
-	$(BIN)/pytest -m "slow or not slow"
+	$(TEST) -m "slow or not slow"
 
 lint: $(VENV)/.installed  ## Style and types
 	$(BIN)/ruff format --check .
@@ -26,6 +29,8 @@ bench: $(VENV)/.installed  ## Ratios that the README quotes; needs mariadb-serve
 	$(BIN)/python bench/sync.py
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/chunking.py
+	$(BIN)/python -m bench.graph
+	$(BIN)/python -m bench.graph_writes
 
 clean:  ## Remove the virtual environment
 	rm -rf $(VENV)

@@ -1,7 +1,8 @@
 """The contract between chunking, embedding and the stores.
 
 A document that has no chunk (deleted upstream, or empty) still has one row in the chunk and embedding tables, with a
-null `chunk_id`, so that its deletion reaches the stores.
+null `chunk_id`, so that its deletion reaches the stores. What a document tells of the knowledge graph stands in its
+first row.
 """
 
 import uuid
@@ -10,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from sync_assets.documents import IDENTITY_FIELDS, Visibility
+from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Visibility
 
 _NAMESPACE = uuid.UUID("6f1f3c1e-8a55-5c0e-9c55-0d1a6f8f3b21")
 
@@ -47,6 +48,7 @@ def chunk_id(document_id: str, path: str) -> str:
 CHUNK_SCHEMA = pa.schema(
     [
         *IDENTITY_FIELDS,
+        GRAPH_FIELD,
         pa.field(
             "chunk_id",
             pa.string(),
@@ -70,8 +72,11 @@ CHUNK_SCHEMA = pa.schema(
 
 
 def embedding_schema(dimension: int) -> pa.Schema:
-    """The chunk table with its vectors: `dimension` float32 numbers of unit length; null for a row without a chunk."""
-    return CHUNK_SCHEMA.append(
+    """The chunk table with its vectors: `dimension` float32 numbers of unit length; null for a row without a chunk.
+
+    What documents tell of the knowledge graph is not in it.
+    """
+    return pa.schema([field for field in CHUNK_SCHEMA if field.name != GRAPH_FIELD.name]).append(
         pa.field(
             "vector",
             pa.list_(pa.float32(), dimension),

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_assets.hashing import digest
+from sync_assets.relations import Entity, Relation
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -103,6 +104,8 @@ class Document(BaseModel):
     people). A change of metadata alone never changes `content_hash`, hence computes no embedding.
 
     `attachments` are files whose texts become parts where the stream reads them; they are not stored themselves.
+    `entity` is what the record stands for in the knowledge graph, and `relations` are what its fields say of others;
+    they are kept in the graph alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -118,6 +121,8 @@ class Document(BaseModel):
     metadata: dict[str, Any] = {}
     visibility: Visibility = Visibility.INTERNAL
     principals: list[str] = []
+    entity: Entity | None = None
+    relations: list[Relation] = []
 
     @property
     def document_id(self) -> str:
@@ -138,8 +143,34 @@ class Document(BaseModel):
                 self.principals,
                 self.url,
                 [[part.path, part.visibility, part.principals, part.metadata] for part in self.parts],
+                *([self.told.model_dump(mode="json")] if self.told else []),
             ]
         )
+
+    @property
+    def told(self) -> "Told | None":
+        """What the record tells of the knowledge graph; None where it is nothing there."""
+        if self.entity is None:
+            return None
+        return Told(
+            entity=self.entity, relations=self.relations, visibility=self.visibility, principals=self.principals
+        )
+
+
+class Told(BaseModel):
+    """What a record tells of the knowledge graph, and who may know.
+
+    Attributes:
+        entity: what the record is.
+        relations: what its fields say of others.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    entity: Entity
+    relations: list[Relation] = []
+    visibility: Visibility
+    principals: list[str] = []
 
 
 def document_id(tenant: str, platform: str, record_id: str) -> str:
@@ -186,6 +217,10 @@ IDENTITY_FIELDS = [
     *VERSION_FIELDS,
 ]
 
+GRAPH_FIELD = pa.field(
+    "graph", pa.string(), metadata={"description": "What the record tells of the knowledge graph, as JSON"}
+)
+
 PART_TYPE = pa.struct(
     [
         pa.field("path", pa.string()),
@@ -206,6 +241,7 @@ DOCUMENT_SCHEMA = pa.schema(
         pa.field("principals", pa.list_(pa.string()), metadata={"description": "Who may see it when restricted"}),
         pa.field("parts", pa.list_(PART_TYPE), metadata={"description": "Texts with path, role and visibility"}),
         pa.field("metadata", pa.string(), metadata={"description": "Facts stored beside the text, as JSON"}),
+        GRAPH_FIELD,
         pa.field("content_hash", pa.string(), metadata={"description": "Hash of title and texts"}),
         pa.field("metadata_hash", pa.string(), metadata={"description": "Hash of everything else that is stored"}),
     ]

@@ -38,6 +38,10 @@ class LedgerError(SyncAssetsError):
     """The ledger's database could not be reached, or a lock in it was not obtained in time."""
 
 
+class GraphError(SyncAssetsError):
+    """The graph's database (SYNC_ASSETS_GRAPH_URL) could not be reached, or a lock in it was not obtained in time."""
+
+
 class StoreError(SyncAssetsError):
     """A vector store could not be reached, or refused a write."""
 

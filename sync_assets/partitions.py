@@ -9,6 +9,9 @@ from sync_assets.tenants import valid_tenant
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
+# Name of the dynamic partitions that hold the tenants of the knowledge graph.
+GRAPH_TENANTS = "graph_tenants"
+
 _WINDOWS: dict[Grain, type[dg.TimeWindowPartitionsDefinition]] = {
     "hour": dg.HourlyPartitionsDefinition,
     "day": dg.DailyPartitionsDefinition,

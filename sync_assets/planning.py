@@ -11,12 +11,12 @@ from typing import Any, Literal, NamedTuple, get_args
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError, SourceError
 from sync_assets.ledger import QuarantinedRecord, StreamRef
-from sync_assets.partitions import RANGE_END, RANGE_START, tenants_name, time_windows
+from sync_assets.partitions import GRAPH_TENANTS, RANGE_END, RANGE_START, tenants_name, time_windows
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
-from sync_assets.stages import utc_now
 from sync_assets.stages.raw import has_no_id
 
 Until = Literal["raw", "documents", "chunks", "embeddings", "stores"]
@@ -88,7 +88,7 @@ class PlannedRun(NamedTuple):
     def only(self, tenant: str, streams: Collection[str]) -> "PlannedRun":
         """The part of this run that is about some of its streams and one of its tenants."""
         chosen = [stream for stream in self.streams if stream in streams]
-        assets = [key for key in self.assets if key.path[1] in streams]
+        assets = [key for key in self.assets if key.path[1] in (*streams, "graph")]
         return self._replace(tenants=[tenant], streams=chosen, assets=assets)
 
 
@@ -197,10 +197,15 @@ class Planner:
                     first_window=keys[0],
                     last_window=keys[-1],
                     windows=len(keys),
-                    assets=[key for chain in chains for key in chain.stages],
+                    assets=[key for chain in chains for key in chain.stages] + self._graph_of(source, request),
                 )
             )
         return planned
+
+    def _graph_of(self, source: str, request: SyncRequest) -> list[dg.AssetKey]:
+        """The source's graph asset where the request goes that far."""
+        key = dg.AssetKey([source, "graph"])
+        return [key] if request.until == "stores" and self._graph.has(key) else []
 
     def register(self, source: str) -> None:
         """Add tenants that are new in the tenants file to the source's partitions, in order."""
@@ -209,6 +214,21 @@ class Planner:
         new = [tenant for tenant in self._services.tenants.names(source) if tenant not in present]
         if new:
             self._instance.add_dynamic_partitions(name, new)
+
+    @property
+    def graph_assets(self) -> list[dg.AssetKey]:
+        """The assets of whole graphs, which are of no source."""
+        return sorted(key for key in self._graph.executable_asset_keys if key.path[0] == "graph")
+
+    def register_graphs(self, tenants: Collection[str]) -> list[str]:
+        """Add tenants to the partitions of whole graphs; the interval of them, in Dagster's order, that holds all."""
+        present = list(self._instance.get_dynamic_partitions(GRAPH_TENANTS))
+        new = sorted(set(tenants) - set(present))
+        if new:
+            self._instance.add_dynamic_partitions(GRAPH_TENANTS, new)
+        order = present + new
+        places = [order.index(tenant) for tenant in tenants]
+        return order[min(places) : max(places) + 1] if places else []
 
     def _order(self, source: str) -> list[str]:
         """All partitions of a source in Dagster's order, those that `register` would add at the end."""

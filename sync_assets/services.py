@@ -17,6 +17,8 @@ from sync_assets.vector_stores import VectorStore
 
 if TYPE_CHECKING:
     from sync_assets.embedding.cache import EmbeddingCache
+    from sync_assets.graph.extraction import Extractor
+    from sync_assets.graph.store import GraphStore
     from sync_assets.ledger import Ledger
 
 
@@ -52,6 +54,22 @@ class Services:
 
         return EmbeddingCache(self.ledger.engine)
 
+    @cached_property
+    def graph(self) -> "GraphStore":
+        """The knowledge graph's tables: in the ledger's database where no other is named."""
+        from sync_assets.graph.store import GraphStore
+        from sync_assets.postgres import database_url
+
+        url = self.settings.graph_url
+        return GraphStore(url.get_secret_value() if url else database_url(self.settings), self.settings.lock_timeout)
+
+    @cached_property
+    def extractor(self) -> "Extractor":
+        """What finds entities in texts, with the installed spaCy pipelines that the settings name."""
+        from sync_assets.graph.extraction import open_extractor
+
+        return open_extractor(self.settings.spacy_models)
+
     def embedder(self, model: str | None) -> Embedder:
         """A stream's model, or the installation's where the stream names none."""
         return open_embedder(model or self.settings.model)
@@ -74,7 +92,8 @@ class Services:
         for store in self._stores.values():
             store.close()
         self._stores.clear()
-        if "ledger" in self.__dict__:
-            self.ledger.close()
-        for name in ("tenants", "storage", "ledger", "cache"):
+        for name in ("ledger", "graph"):
+            if name in self.__dict__:
+                getattr(self, name).close()
+        for name in ("tenants", "storage", "ledger", "cache", "graph"):
             self.__dict__.pop(name, None)

@@ -39,6 +39,14 @@ class Settings(BaseSettings):
     adopt_database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL whose older table `adopt` reads; default the same as for the ledger"
     )
+    graph_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL, MySQL or MariaDB for the knowledge graph; default the ledger's database"
+    )
+    spacy_models: dict[str, str] = Field(
+        default={},
+        description="Installed spaCy pipelines that also find people and organisations in texts, by language, such as "
+        '`{"nl": "nl_core_news_lg"}`; default none: fields, rules and names alone',
+    )
     storage_uri: str | None = Field(
         default=None,
         description="Folder or `s3://bucket/prefix` for the stages' files; default `storage` in DAGSTER_HOME",
@@ -95,6 +103,16 @@ class Settings(BaseSettings):
             # Reading the port raises ValueError where it is no number.
             if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or parts.port == 0:
                 raise ValueError("must be postgresql://user:password@host:port/database")
+        return url
+
+    @field_validator("graph_url")
+    @classmethod
+    def _sql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            known = ("postgresql", "postgres", "mysql", "mariadb")
+            if parts.scheme not in known or not parts.path.strip("/") or parts.port == 0:
+                raise ValueError("must be postgresql://user:password@host:port/database, or mysql:// likewise")
         return url
 
     @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url", "llm_url")

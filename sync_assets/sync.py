@@ -6,7 +6,7 @@ printed in `cli/`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import dagster as dg
 
 from sync_assets import runs
 from sync_assets.errors import SettingsError
+from sync_assets.partitions import RANGE_END, RANGE_START
 from sync_assets.planning import Chain, PlannedRun, Planner, SyncRequest
 from sync_assets.services import Services
 
@@ -28,6 +29,7 @@ class SyncResult:
         rows: counts by (source, stream, stage or store).
         failures: one line each; empty when all went well.
         held: records in quarantine, of the tenants and streams that were asked for.
+        related: tenants whose graph changed.
     """
 
     rows: dict[tuple[str, str, str], Counter[str]] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class SyncResult:
     run_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
     held: int = 0
+    related: set[str] = field(default_factory=set[str])
 
     def total(self, name: str, *stages: str) -> int:
         return sum(counts[name] for (_, _, stage), counts in self.rows.items() if not stages or stage in stages)
@@ -112,8 +115,40 @@ class Syncer:
                 for planned in self._planner.plan(source, chains, spans, request):
                     self._run(planned, request, result)
             result.held += self._held(chains, self._planner.tenants(source, request))
+        self._relate(result)
         result.seconds += time.monotonic() - started
         return result
+
+    def _relate(self, result: SyncResult) -> None:
+        """Bring in line what is made of whole graphs, where a graph changed."""
+        tenants = self._planner.register_graphs(result.related)
+        assets = self._planner.graph_assets
+        if not tenants or not assets:
+            return
+        self._announce(f"graph of {', '.join(sorted(result.related))}")
+        tags = {RANGE_START: tenants[0], RANGE_END: tenants[-1], "sync_assets/tenants": ",".join(tenants)}
+        run = self._execute(assets, {}, tags, result)
+        result.failures += [f"{step}: {why}" for step, why in runs.failures(run).items()]
+
+    def _execute(
+        self, assets: Sequence[dg.AssetKey], config: Mapping[str, Any], tags: Mapping[str, str], result: SyncResult
+    ) -> dg.JobExecutionResult:
+        """One run, its counts added to the result.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C ended it.
+        """
+        # The run opens stores of its own; the embedded ones admit one process, and one opening, at a time.
+        self._services.close()
+        run = runs.execute(self._instance, assets, {**config, **_QUIET}, tags)
+        if runs.interrupted(run):
+            raise KeyboardInterrupt
+        result.run_ids.append(run.run_id)
+        for key, numbers in runs.counts(run).items():
+            source, *stream, stage = key.path  # a graph is of all streams
+            ours = {name: number for name, number in numbers.items() if "/" not in name}  # "dagster/..." is not
+            result.rows.setdefault((source, "".join(stream), stage), Counter()).update(ours)
+        return run
 
     def _held(self, chains: Sequence[Chain], tenants: Sequence[str]) -> int:
         return sum(
@@ -140,17 +175,7 @@ class Syncer:
             f"{planned.source}: {', '.join(planned.streams)} of {', '.join(planned.tenants)}, "
             f"{planned.windows} windows from {planned.first_window} to {planned.last_window}"
         )
-        # The run opens stores of its own; the embedded ones admit one process, and one opening, at a time.
-        self._services.close()
-        run = runs.execute(
-            self._instance,
-            planned.assets,
-            {**planned.config(request), **_QUIET},
-            planned.tags,
-        )
-        if runs.interrupted(run):
-            raise KeyboardInterrupt
-        result.run_ids.append(run.run_id)
+        run = self._execute(planned.assets, planned.config(request), planned.tags, result)
         reasons = runs.failures(run)
         # One tenant's upstream failed half-way in these streams: the others go on without it.
         again = {_stream(step) for step in reasons if step.endswith("/raw")} if len(planned.tenants) > 1 else set()
@@ -161,10 +186,9 @@ class Syncer:
         ]
         if not run.success and not reasons:
             result.failures.append(f"{tenants}: run {run.run_id} failed; see it in the Dagster UI.")
-        for key, numbers in runs.counts(run).items():
-            source, stream, stage = key.path
-            ours = {name: number for name, number in numbers.items() if "/" not in name}  # "dagster/..." is not
-            result.rows.setdefault((source, stream, stage), Counter()).update(ours)
+        graph = result.rows.get((planned.source, "", "graph"), Counter())
+        if graph["added"] + graph["changed"] + graph["deleted"]:
+            result.related.update(planned.tenants)
         if again:
             for tenant in planned.tenants:
                 self._run(planned.only(tenant, again), request, result)

@@ -108,6 +108,12 @@ class Installation:
             account["api_key"] = keys.get(tenant, account["api_key"])
         self.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}))
 
+    def change_account(self, tenant: str, source: str, **settings: Any) -> None:
+        """Give a tenant's account other settings, until the tenants file is written again."""
+        tenants = yaml.safe_load(self.tenants_file.read_text())
+        tenants["tenants"][tenant][source] |= settings
+        self.tenants_file.write_text(yaml.safe_dump(tenants))
+
     def environment(self, **more: str) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "COLUMNS"))}
         return {

@@ -100,7 +100,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Itera
 def test_help_of_every_command_shows_examples_of_it(synced: Synced, words: tuple[str, ...]) -> None:
     outcome = synced.run(*words, "--help", COLUMNS="200")
     assert outcome.code == 0
-    if words[0] not in ("upstream", "quarantine", "support-db", "tenants", "database") or len(words) == 2:
+    if words[0] not in ("upstream", "quarantine", "support-db", "tenants", "database", "graph") or len(words) == 2:
         assert f"sync-assets {' '.join(words)}" in outcome.out.partition("Examples")[2]
 
 

@@ -15,6 +15,8 @@ READ: list[tuple[str, str, str, Any]] = [
     ("TENANTS_FILE", "accounts.yaml", "tenants_file", Path("accounts.yaml")),
     ("DATABASE_URL", "postgresql://u:p@h/d", "database_url", SecretStr("postgresql://u:p@h/d")),
     ("ADOPT_DATABASE_URL", "postgresql://u:p@h/d", "adopt_database_url", SecretStr("postgresql://u:p@h/d")),
+    ("GRAPH_URL", "mysql://u:p@h/d", "graph_url", SecretStr("mysql://u:p@h/d")),
+    ("SPACY_MODELS", '{"nl": "nl_core_news_lg"}', "spacy_models", {"nl": "nl_core_news_lg"}),
     ("STORAGE_URI", "s3://bucket/prefix", "storage_uri", "s3://bucket/prefix"),
     ("S3_ENDPOINT_URL", "http://127.0.0.1:9000", "s3_endpoint_url", "http://127.0.0.1:9000"),
     ("RAW_RETENTION_DAYS", "30", "raw_retention_days", 30),
@@ -85,6 +87,17 @@ def test_a_value_that_is_not_allowed_is_refused(
     for word in (f"{PREFIX}{variable}={text!r}", *words):
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sesame", "sqlite:///sesame", "mysql://u:sesame@h", "mysql://u:p@h:0/sesame"])
+def test_a_graph_in_another_kind_of_database_is_refused_without_showing_the_url(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}GRAPH_URL", url)
+    with pytest.raises(SettingsError, match="SYNC_ASSETS_GRAPH_URL") as caught:
+        load_settings()
+    assert "sesame" not in str(caught.value)
+    assert "or mysql://" in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["sesame", "mysql://u:sesame@h/d", "postgresql://u:sesame@h", "postgresql://sesame"])

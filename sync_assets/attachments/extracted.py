@@ -22,7 +22,15 @@ class Limits(BaseModel):
     max_text_characters: int = Field(
         default=2_000_000, gt=0, description="Characters of text kept of a file; the rest is left out"
     )
-    timeout: float = Field(default=60.0, gt=0, description="Seconds that reading a file may take")
+    timeout: float = Field(
+        default=60.0, gt=0, description="Seconds that reading a file may take; pictures get two thirds of them"
+    )
+    ocr_languages: str = Field(
+        default="eng+deu+fra+jpn+nld",
+        pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$",
+        description="What pictures are read in, as tesseract names it, the likeliest first; what is not installed is "
+        "left out. Each language costs time",
+    )
 
 
 class ExtractedPart(NamedTuple):
@@ -57,6 +65,10 @@ class Extracted(NamedTuple):
 
 class Unreadable(SyncAssetsError):
     """A file can't or must not be read. The message is a clause that follows the file's name, without its content."""
+
+
+class Unfinished(Unreadable):
+    """Reading it took too long or crashed, which may go otherwise another time."""
 
 
 class UnknownKind(Unreadable):

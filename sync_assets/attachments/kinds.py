@@ -1,6 +1,5 @@
 """Which kind a file is: by its first bytes, by what is packed in it, and for text by its name."""
 
-import mimetypes
 import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -47,6 +46,18 @@ _NAMES = {
     ".tsv": "csv",
     ".ipynb": "notebook",
 }
+# By content type, and a table of our own: that of the machine differs from one to the next.
+_SUFFIXES = {
+    "message/rfc822": ".eml",
+    "text/html": ".html",
+    "application/xhtml+xml": ".xhtml",
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "text/markdown": ".md",
+    "text/plain": ".txt",
+    "application/x-ipynb+json": ".ipynb",
+}
+_SUFFIX = re.compile(r"\.(?=[0-9]*[a-z])[a-z0-9_+-]{1,16}")
 # Text to a computer, but no text to a reader.
 _DRAWINGS = re.compile(r"\{\\rtf|%!PS|(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE svg[^>]*>\s*)?<svg\b", re.S)
 _WEB_PAGE = re.compile(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html)\b", re.I | re.S)
@@ -75,9 +86,7 @@ def file_of(name: str, content_type: str, data: bytes) -> File:
         Unreadable: no reader knows its kind, it is an archive or it is encrypted.
     """
     name = re.split(r"[/\\]", name)[-1]
-    suffix = (
-        PurePosixPath(name.lower()).suffix or mimetypes.guess_extension(content_type.partition(";")[0].strip()) or ""
-    )
+    suffix = suffix_of(name, content_type)
     kind = _kind_of_bytes(data)
     if kind:
         return File(name, suffix, kind, data)
@@ -85,6 +94,16 @@ def file_of(name: str, content_type: str, data: bytes) -> File:
     if text is None:
         raise UnknownKind("is of no kind that can be read.", "Texts, office files, PDF, mails and images can.")
     return File(name, suffix, _kind_of_text(suffix, text), data, text)
+
+
+def suffix_of(name: str, content_type: str) -> str:
+    """How a file of this name and type ends, in lower case with its dot; "" where neither says anything.
+
+    A mail is one whatever its name, which is often its subject ("Fwd: offer v1.2").
+    """
+    suffix = PurePosixPath(name.lower()).suffix
+    declared = _SUFFIXES.get(content_type.partition(";")[0].strip().lower(), "")
+    return declared if declared == ".eml" or not _SUFFIX.fullmatch(suffix) else suffix
 
 
 def _kind_of_bytes(data: bytes) -> str:

@@ -8,11 +8,23 @@ import sys
 import tempfile
 from contextlib import suppress
 
-from sync_assets.attachments.extracted import Extracted, ExtractedPart, Limits, Unreadable
+from sync_assets.attachments.extracted import Extracted, ExtractedPart, Limits, Unfinished, Unreadable
+from sync_assets.attachments.tesseract import tesseract
 from sync_assets.errors import SyncAssetsError
+from sync_assets.hashing import digest
 
 # All that a reader gets of our environment: no secret is among these.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TESSDATA_PREFIX")
+# Raise it with any change of what the same bytes give: then they are read again.
+_VERSION = 2
+CRASHED = 70
+"""Exit status of a reader that started, and then failed outside what it expects of a file (EX_SOFTWARE)."""
+
+
+def reader(limits: Limits) -> str:
+    """What the text of a file depends on beside its bytes: files are read again where it changes."""
+    facts = limits.model_dump(exclude={"max_bytes", "ocr_languages"})
+    return f"{_VERSION}, {digest([facts, *tesseract(limits.ocr_languages)])}"
 
 
 def read_file(name: str, content_type: str, data: bytes, limits: Limits | None = None) -> Extracted:
@@ -24,7 +36,8 @@ def read_file(name: str, content_type: str, data: bytes, limits: Limits | None =
         data: its bytes, whose first few tell its kind.
 
     Raises:
-        Unreadable: it is too large, of no readable kind, an archive, encrypted, broken, a bomb or takes too long.
+        Unfinished: it takes too long, or crashes its reader.
+        Unreadable: it is too large, of no readable kind, an archive, encrypted, broken or a bomb.
         SyncAssetsError: no reader can be started; it has nothing to do with this file.
     """
     limits = limits or Limits()
@@ -41,7 +54,7 @@ def read_file(name: str, content_type: str, data: bytes, limits: Limits | None =
 
 def _ask(question: bytes, timeout: float) -> bytes:
     with tempfile.TemporaryDirectory(prefix="attachment-") as folder:
-        reader = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-I", "-m", "sync_assets.attachments.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,16 +64,18 @@ def _ask(question: bytes, timeout: float) -> bytes:
             start_new_session=True,
         )
         try:
-            answer, _ = reader.communicate(question, timeout)
+            answer, _ = process.communicate(question, timeout)
         except subprocess.TimeoutExpired:
-            raise Unreadable(f"took longer than the {timeout:g} s of timeout.") from None
+            raise Unfinished(f"took longer than the {timeout:g} s of timeout.") from None
         finally:
-            if reader.returncode is None:
-                _kill(reader)
-    status = reader.wait()
+            if process.returncode is None:
+                _kill(process)
+    status = process.wait()
     if status < 0:
         name = signal.Signals(-status).name
-        raise Unreadable(f"crashed its reader ({name}): it is broken, or needs more memory than a file may.")
+        raise Unfinished(f"crashed its reader ({name}): it is broken, or needs more memory than a file may.")
+    if status == CRASHED:
+        raise Unfinished("crashed its reader: it is broken, or needs more memory than a file may.")
     if status > 0:
         raise SyncAssetsError(
             f"The reader of attached files does not start (exit status {status}).",
@@ -81,8 +96,8 @@ def _environment(folder: str) -> dict[str, str]:
     return settings | {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
 
 
-def _kill(reader: subprocess.Popen[bytes]) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """End the reader and what it started (tesseract), all of which are in its session."""
     with suppress(ProcessLookupError):
-        os.killpg(reader.pid, signal.SIGKILL)
-    reader.communicate()
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

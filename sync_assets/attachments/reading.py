@@ -1,8 +1,12 @@
 """What is known while a file is read: what it may still cost, and what was left out of it."""
 
+import time
 from dataclasses import dataclass, field, replace
 
 from sync_assets.attachments.extracted import Limits, Unreadable
+
+# Of the time that a file may take: the rest is for its texts, and for saying what was left out.
+_SHARE_OF_PICTURES = 2 / 3
 
 
 @dataclass
@@ -13,12 +17,18 @@ class Reading:
         notes: what was left out of this file and why.
         spent: what the files read so far took, shared: `expanded` bytes, `images` given to OCR.
         depth: how many mails this file is in.
+        began: when reading began, by the monotonic clock.
     """
 
     limits: Limits
     notes: list[str] = field(default_factory=list)
     spent: dict[str, int] = field(default_factory=lambda: {"expanded": 0, "images": 0})
     depth: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def left_for_pictures(self) -> float:
+        """Seconds that reading pictures may still take."""
+        return self.began + self.limits.timeout * _SHARE_OF_PICTURES - time.monotonic()
 
     def expand(self, size: int) -> None:
         """Count bytes that were unpacked.

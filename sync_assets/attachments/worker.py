@@ -12,13 +12,14 @@ import sys
 from typing import Any
 
 from sync_assets.attachments.extracted import Extracted, Limits, UnknownKind, Unreadable
+from sync_assets.attachments.process import CRASHED
 from sync_assets.attachments.readers import read
 
 _MEMORY = 2 * 1024**3
 
 
 def main() -> None:
-    """Read the file on stdin; exit status 0 with an answer, whatever the file."""
+    """Read the file on stdin; exit status 0 with an answer, CRASHED where the file was too much for its reader."""
     # Whatever a library prints must not get into the answer.
     stdout = os.dup(1)
     os.dup2(2, 1)
@@ -26,9 +27,13 @@ def main() -> None:
     data = sys.stdin.buffer.read()
     limits = Limits(**header["limits"])
     _limit_process(limits)
-    answer = json.dumps(_answer(header["name"], header["content_type"], data, limits))
-    with open(stdout, "w", encoding="utf-8") as file:
-        file.write(answer)
+    try:
+        answer = json.dumps(_answer(header["name"], header["content_type"], data, limits))
+        with open(stdout, "w", encoding="utf-8") as file:
+            file.write(answer)
+    # No memory is left to say more, and whoever waits must not take it for a reader that can't start.
+    except MemoryError:
+        os._exit(CRASHED)
 
 
 def _limit_process(limits: Limits) -> None:

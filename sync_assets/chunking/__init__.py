@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sync_assets.chunking import article, code, conversation, diff, sheet, ticket
 from sync_assets.chunking.grammars import is_known
+from sync_assets.chunking.measuring import Ruler
 from sync_assets.chunking.splitting import Names, Piece
 from sync_assets.chunks import Chunk
 from sync_assets.documents import Document, Part
@@ -71,6 +72,7 @@ def chunk_document(document: Document, tokenizer: Tokenizer, limits: ChunkLimits
         if times > 1:
             raise ValueError(f"{times} parts of the document have the path {path!r}.")
     names = Names()
+    ruler = Ruler(tokenizer)
     found: list[Chunk] = []
     # Messages of different readers share no window.
     for _, group in groupby(
@@ -78,14 +80,14 @@ def chunk_document(document: Document, tokenizer: Tokenizer, limits: ChunkLimits
     ):
         parts = list(group)
         strategy = strategy_of(parts[0])
-        for piece in strategy.cut(parts, document.title, tokenizer, limits):
+        for piece in strategy.cut(parts, document.title, ruler, limits):
             found.append(
                 Chunk(
                     path=names.add(piece.name),
                     role=parts[0].role,
                     strategy=strategy.name,
                     text=piece.text,
-                    tokens=piece.tokens,
+                    tokens=ruler.tokens(piece.text, piece.tokens),
                     visibility=parts[0].visibility,
                     principals=parts[0].principals,
                     metadata=piece.metadata,
@@ -133,6 +135,7 @@ _STRATEGIES = {
     ),
     "diff": Strategy("diff/1", _each(lambda part, title, *limit: diff.pieces(part.text, *limit))),
     "message": Strategy("conversation/1", _windows),
+    "page": _ANSWER,
     "section": _MARKDOWN,
     "sheet": Strategy(
         "sheet/1", _each(lambda part, title, *limit: sheet.pieces(part.text, part.metadata.get("sheet", ""), *limit))

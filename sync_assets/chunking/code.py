@@ -8,13 +8,15 @@ the file's path nor a line number: a file that moves, and lines that move, embed
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from tree_sitter import Node, QueryCursor, Tree
+from tree_sitter import Node
 
-from sync_assets.chunking.grammars import grammar
+from sync_assets.chunking.grammars import read
 from sync_assets.chunking.splitting import Body, Layout, Names, Piece, line_starts, split_all, trim_lines
 from sync_assets.embedding import Tokenizer
 
@@ -38,11 +40,9 @@ class _Source:
     """Code with its tree; positions are characters, lines are counted from 0."""
 
     def __init__(self, text: str, language: str) -> None:
-        parser, query = grammar(language)
         content = text.encode()
         self.text = text
-        self.tree: Tree = parser.parse(content)
-        self.captures = QueryCursor(query).captures(self.tree.root_node)
+        self.tree, self.captures = read(content, language)
         self.line_starts = line_starts(text)
         # Characters that begin before each byte; a byte of the form 10xxxxxx goes on with a character.
         self._characters = None if text.isascii() else [0, *accumulate(byte & 0xC0 != 0x80 for byte in content)]
@@ -83,7 +83,7 @@ class _Unit(NamedTuple):
     Attributes:
         begin, end: of all its text, with the comments above it and the rest of its last line.
         within: units that are cut out of its text.
-        scopes: labels of the scopes around it, the outermost first.
+        scope: labels of the scopes around it, the outermost first; of a very long one its end.
         label: what it is called by (`class Menu`); the signature where its name does not end it.
         signature: what stands before its body, on one line, without modifiers and annotations.
         name: qualified name; empty for the file, as label and signature are.
@@ -94,7 +94,7 @@ class _Unit(NamedTuple):
     end: int
     is_scope: bool
     within: "list[_Unit]"
-    scopes: list[str]
+    scope: str
     label: str
     signature: str
     name: str
@@ -113,17 +113,29 @@ def pieces(text: str, language: str, tokenizer: Tokenizer, max_tokens: int) -> l
     units = list(_units(source))
     headings = _headings(units, tokenizer, max_tokens // _HEADING_SHARE)
     bodies = [_body(source, unit, heading) for unit, heading in zip(units, headings, strict=True)]
-    names = Names()
     found: list[Piece] = []
-    for unit, cut in zip(units, split_all(bodies, tokenizer, max_tokens), strict=True):
-        name = names.add(unit.name) if unit.name else ""
+    for unit, name, cut in zip(units, _names(units), split_all(bodies, tokenizer, max_tokens), strict=True):
         facts = _facts(source, unit)
         found += [piece.within(name, facts) for piece in cut]
     return found
 
 
+def _names(units: Sequence[_Unit]) -> list[str]:
+    """Names that differ: those of one name go by their signatures too, so that one more of them renames no other."""
+    times = Counter(unit.name for unit in units)
+    names = Names()
+    return [
+        names.add(unit.name if times[unit.name] == 1 else f"{unit.name}~{_hash(unit.signature)}") if unit.name else ""
+        for unit in units
+    ]
+
+
+def _hash(signature: str) -> str:
+    return blake2b(signature.encode(), digest_size=4).hexdigest()
+
+
 def _headings(units: Sequence[_Unit], tokenizer: Tokenizer, limit: int) -> list[str]:
-    long = [_SEPARATOR.join([*unit.scopes, unit.signature]) for unit in units]
+    long = [_SEPARATOR.join(filter(None, [unit.scope, unit.signature])) for unit in units]
     short = [unit.name for unit in units]
     counts = tokenizer.count([*long, *short])
     return [
@@ -142,19 +154,19 @@ def _facts(source: _Source, unit: _Unit) -> dict[str, Any]:
         "first_line": source.line(unit.begin) + 1,
         "last_line": source.line(unit.end) + 1,
     }
-    return {**facts, "scope": _SEPARATOR.join(unit.scopes)} if unit.scopes else facts
+    return {**facts, "scope": unit.scope} if unit.scope else facts
 
 
 def _units(source: _Source) -> Iterator[_Unit]:
     """The file, then all units in their order."""
     root = source.tree.root_node
-    found = [(*source.span(node), True, node) for node in source.captures.get("scope", []) if node != root]
-    found += [(*source.span(node), False, node) for node in source.captures.get("function", [])]
+    found = [(*source.span(node), True, node) for node in source.captures["scope"] if node != root]
+    found += [(*source.span(node), False, node) for node in source.captures["function"]]
     found.sort(key=lambda entry: (entry[0], -entry[1]))
-    wrappers = sorted(source.span(node) for node in source.captures.get("wrapper", []))
+    wrappers = sorted(source.span(node) for node in source.captures["wrapper"])
     leads = _leads(source)
     starts = [entry[0] for entry in found]
-    file = _Unit(root, 0, len(source.text), True, [], [], "", "", "")
+    file = _Unit(root, 0, len(source.text), True, [], "", "", "", "")
     units = [file]
     around = [file]
     for start, end, is_scope, node in found:
@@ -176,7 +188,7 @@ def _units(source: _Source) -> Iterator[_Unit]:
             end=_end(source, end, starts, parent.end),
             is_scope=is_scope,
             within=[],
-            scopes=[*parent.scopes, parent.label] if parent.name else [],
+            scope=_SEPARATOR.join(filter(None, [parent.scope, parent.label]))[-_LINE_CHARACTERS:],
             label=source.one_line(bare, label_end) if label_end else signature,
             signature=signature,
             name=".".join(filter(None, [parent.name, name]))[-_NAME_CHARACTERS:],
@@ -190,7 +202,7 @@ def _units(source: _Source) -> Iterator[_Unit]:
 def _leads(source: _Source) -> dict[int, int]:
     """Position of each comment that begins its line, by its last line."""
     found = {}
-    for node in source.captures.get("lead", []):
+    for node in source.captures["lead"]:
         begin, end = source.span(node)
         if source.indentation(begin) is not None:
             found[source.line(begin + len(source.text[begin:end].rstrip()))] = begin

@@ -1,8 +1,10 @@
-"""What is known of each programming language: its grammar, and the names that grammars give to definitions."""
+"""What is known of each programming language: its grammar, and what its trees hold of definitions."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
 
-from tree_sitter import Language, Parser, Query
+from tree_sitter import Node, Parser, Tree
 from tree_sitter_language_pack import get_language
 
 # Names of languages as systems write them, and the grammars that read them.
@@ -82,10 +84,21 @@ _SCOPES = (
 _LEADS = ("attribute_item", "block_comment", "comment", "decorator", "line_comment", "multiline_comment")
 _WRAPPERS = ("decorated_definition", "export_statement", "template_declaration", "type_definition")
 
-_FUNCTION_VALUES = """
-(lexical_declaration
-  (variable_declarator name: (identifier) value: [(arrow_function) (function_expression)]) @function) @wrapper
-"""
+# What gives functions names as values, in the grammars that have it, and those functions.
+_VALUES = ("lexical_declaration",)
+_FUNCTION_VALUES = ("arrow_function", "function_expression")
+
+_CAPTURES = {
+    kind: capture
+    for capture, kinds in (
+        ("function", _FUNCTIONS),
+        ("scope", _SCOPES),
+        ("lead", _LEADS),
+        ("wrapper", _WRAPPERS),
+        ("values", _VALUES),
+    )
+    for kind in kinds
+}
 
 
 def is_known(language: str) -> bool:
@@ -93,20 +106,49 @@ def is_known(language: str) -> bool:
     return language.lower() in _GRAMMARS
 
 
+def read(code: bytes, language: str) -> tuple[Tree, Mapping[str, list[Node]]]:
+    """The tree of code in a known language, and its nodes by what they are: `function`, `scope`, `lead`, `wrapper`."""
+    parser, captures = _grammar(language)
+    tree = parser.parse(code)
+    return tree, _captured(tree.root_node, captures)
+
+
 @cache
-def grammar(language: str) -> tuple[Parser, Query]:
-    """Parser of a known language, and the query that finds `function`, `scope`, `lead` and `wrapper` in its trees."""
-    name = _GRAMMARS[language.lower()]
-    read = get_language(name)  # pyright: ignore[reportArgumentType]
-    patterns = [
-        _pattern(read, kinds, capture)
-        for kinds, capture in ((_FUNCTIONS, "function"), (_SCOPES, "scope"), (_LEADS, "lead"), (_WRAPPERS, "wrapper"))
-    ]
-    if name in ("javascript", "typescript", "tsx"):
-        patterns.append(_FUNCTION_VALUES)
-    return Parser(read), Query(read, "\n".join(patterns))
+def _grammar(language: str) -> tuple[Parser, dict[int, str]]:
+    """Parser of a language, and by the id of a node's kind what such nodes are."""
+    known = get_language(_GRAMMARS[language.lower()])  # pyright: ignore[reportArgumentType]
+    captures: dict[int, str] = {}
+    for number in range(known.node_kind_count):
+        capture = _CAPTURES.get(known.node_kind_for_id(number) or "")
+        if capture is not None and known.node_kind_is_named(number):
+            captures[number] = capture
+    return Parser(known), captures
 
 
-def _pattern(read: Language, kinds: tuple[str, ...], capture: str) -> str:
-    found = [f"({kind})" for kind in kinds if read.id_for_node_kind(kind, True) is not None]
-    return f"[{' '.join(found)}] @{capture}" if found else ""
+def _captured(root: Node, captures: Mapping[int, str]) -> Mapping[str, list[Node]]:
+    """Nodes by what they are. One walk, since a query takes time with the square of what nests or stands in a row."""
+    found: defaultdict[str, list[Node]] = defaultdict(list)
+    cursor = root.walk()
+    while True:
+        node = cursor.node
+        if node is not None and (capture := captures.get(node.kind_id)) is not None:
+            found[capture].append(node)
+        if cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                _add_values(found)
+                return found
+
+
+def _add_values(found: Mapping[str, list[Node]]) -> None:
+    """Functions that a declaration gives names as values; it is what they are wrapped in."""
+    for declaration in found["values"]:
+        functions = [child for child in declaration.named_children if _is_function_value(child)]
+        found["function"].extend(functions)
+        found["wrapper"].extend([declaration] if functions else [])
+
+
+def _is_function_value(node: Node) -> bool:
+    name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+    return name is not None and name.type == "identifier" and value is not None and value.type in _FUNCTION_VALUES

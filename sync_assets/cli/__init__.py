@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from sync_assets.cli.adoption import adopt, enrich
+from sync_assets.cli.graph import graph_app
 from sync_assets.cli.session import (
     Json,
     OneSource,
@@ -51,6 +52,7 @@ upstream_app = typer.Typer(no_args_is_help=True, help="The demo company's server
 quarantine_app = typer.Typer(no_args_is_help=True, help="Records that could not be processed.")
 tenants_app = typer.Typer(no_args_is_help=True, help="Whose accounts are synced.")
 database_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL.")
+app.add_typer(graph_app, name="graph")
 app.add_typer(upstream_app, name="upstream")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(support_db_app, name="support-db")

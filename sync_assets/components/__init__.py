@@ -2,5 +2,6 @@
 
 from sync_assets.components.source_sync import SourceSync
 from sync_assets.components.support_tables import SupportTables
+from sync_assets.components.tenant_graph import TenantGraph
 
-__all__ = ["SourceSync", "SupportTables"]
+__all__ = ["SourceSync", "SupportTables", "TenantGraph"]

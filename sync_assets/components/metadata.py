@@ -58,6 +58,7 @@ _COUNTS = {
     "documents": ("documents", "added", "changed", "unchanged", "deleted", "stale"),
     "chunks": ("documents", "chunks"),
     "embeddings": ("documents", "chunks", "tokens", "embedded", "reused"),
+    "graph": ("documents", "added", "changed", "unchanged", "deleted", "stale", "searched_again"),
 }
 _STORE_COUNTS = ("documents", "chunks", "added", "changed", "unchanged", "deleted", "written", "payloads", "removed")
 

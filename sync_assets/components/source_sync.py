@@ -5,7 +5,7 @@ What belongs here: how the plain stages become assets that people see, partition
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pyarrow as pa
@@ -25,6 +25,7 @@ from sync_assets.components.metadata import (
     sweep_check,
 )
 from sync_assets.components.progress import progress_of
+from sync_assets.components.source_graph import build_graph_asset
 from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
 from sync_assets.partitions import build_partitions, to_partition
 from sync_assets.processors import ProcessorUse
@@ -51,10 +52,13 @@ class StreamSync(dg.Model, dg.Resolvable):
         chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
         window_messages: of a conversation, most messages in one window.
         window_overlap: of a conversation, how many of them are the last ones of the window before.
-        attachments: read the files that its documents name; their texts are found with them.
-        attachment_limits: other limits than the default ones, by name (`attachments/__init__.py`).
-        processors: what each part passes through, in order, as `kind: name` (`processors/__init__.py`).
+        attachments: read the files that its documents name; their texts are found with them. Documents that are stored
+            already get them when their windows run again: materialize these once after switching it on.
+        attachment_limits: other limits than the default ones, by name (`attachments/extracted.py`).
+        processors: what each part passes through, in order, as `kind: name` (`processors/__init__.py`). After a change,
+            a new mask above all, materialize the windows that are stored already: until then they stay as they are.
         keywords: derive keywords for its documents; they join the title in what is embedded.
+        graph: the stage that feeds the knowledge graph: `chunks` for tickets, `documents` for others; default none.
     """
 
     description: str
@@ -66,9 +70,10 @@ class StreamSync(dg.Model, dg.Resolvable):
     window_messages: int = Field(default=10, ge=1)
     window_overlap: int = Field(default=2, ge=0)
     attachments: bool = False
-    attachment_limits: dict[str, int] = {}
+    attachment_limits: dict[str, int | str] = {}
     processors: list[str] = []
     keywords: bool = False
+    graph: Literal["chunks", "documents"] | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> "StreamSync":
@@ -111,6 +116,9 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         assets: list[Any] = []
         for name, sync in self.streams.items():
             assets.extend(_StreamAssets(self.stream(name), sync, partitions, self.owners).build())
+        feeding = [stream for name in self.streams if (stream := self.stream(name)).graph]
+        if feeding:
+            assets.append(build_graph_asset(self.source, feeding, partitions, self.owners))
         chain = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
         schedules = [sync_schedule(self.source, chain, self.schedule, self.schedule_sweeps)] if self.schedule else []
         return dg.Definitions(assets=assets, schedules=schedules)
@@ -131,6 +139,7 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
             attachments=Limits.model_validate(sync.attachment_limits) if sync.attachments else None,
             processors=tuple(map(ProcessorUse.parse, sync.processors)),
             keywords=sync.keywords,
+            graph=sync.graph,
         )
 
 

@@ -142,6 +142,7 @@ _ENDPOINTS: list[tuple[str, Handler, Kind]] = [
     ("/wikis/{wiki}/attachments", endpoints.attachments_of(endpoints.get_wiki), "read"),
     ("/wikis/{wiki}/attachments/{attachment}", endpoints.attachment_of(endpoints.get_wiki), "read"),
     ("/documents", endpoints.list_documents, "read"),
+    ("/documents/tree", endpoints.document_tree, "read"),
     ("/documents/{document}", endpoints.get_document, "read"),
     ("/documents/{document}/comments", endpoints.list_document_comments, "read"),
     ("/{rest:path}", endpoints.unknown, "read"),

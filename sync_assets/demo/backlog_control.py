@@ -21,7 +21,8 @@ give the moment of an action as `at` (ISO 8601), in place of the present one; `u
     DELETE /_demo/wikis/{wiki}?user=                   delete
     POST   /_demo/documents                            `project`, `user`, `title`, `text`
     PATCH  /_demo/documents/{document}                 `user`, `title`, `text`
-    DELETE /_demo/documents/{document}                 delete
+    POST   /_demo/documents/{document}/comments        `user`, `text`
+    DELETE /_demo/documents/{document}                 put into the trash
     PATCH  /_demo/projects/{project}                   `archived`
     PUT    /_demo/projects/{project}/member            the key's user is in the project, without a body
     DELETE /_demo/projects/{project}/member            the key's user is not in it
@@ -158,6 +159,9 @@ def _of_pages(space: BacklogSpace, clock: Clock) -> list[tuple[str, str, Act]]:
         space.update_document(request.path_params["document"], **await _body(request, clock))
         return Response(status_code=204)
 
+    async def comment_document(request: Request) -> Response:
+        return JSONResponse(space.comment_document(request.path_params["document"], **await _body(request, clock)), 201)
+
     async def delete_document(request: Request) -> Response:
         space.delete_document(request.path_params["document"])
         return Response(status_code=204)
@@ -168,6 +172,7 @@ def _of_pages(space: BacklogSpace, clock: Clock) -> list[tuple[str, str, Act]]:
         ("DELETE", "/wikis/{wiki:int}", delete_wiki),
         ("POST", "/documents", add_document),
         ("PATCH", "/documents/{document}", update_document),
+        ("POST", "/documents/{document}/comments", comment_document),
         ("DELETE", "/documents/{document}", delete_document),
     ]
 

@@ -110,6 +110,25 @@ def list_documents(call: BacklogCall) -> list[Json]:
     return _page(call, sorted(found, key=lambda each: (each[sort], each["id"]), reverse=_descending(call)))
 
 
+def document_tree(call: BacklogCall) -> Json:
+    """The names of a project's documents and of those in its trash; here none is below another."""
+    project_id = _project(call.data, call.query.get("projectIdOrKey", ""))["id"]
+
+    def tree(name: str, documents: dict[str, Json]) -> Json:
+        leaves = [
+            {"id": each["id"], "name": each["title"], "children": [], "emoji": each["emoji"]}
+            for each in documents.values()
+            if each["projectId"] == project_id
+        ]
+        return {"id": name, "children": leaves}
+
+    return {
+        "projectId": project_id,
+        "activeTree": tree("Active", call.data.documents),
+        "trashTree": tree("Trash", call.data.trash),
+    }
+
+
 def get_document(call: BacklogCall) -> Json:
     wanted = call.path["document"]
     return _readable(call, (each for each in call.data.documents.values() if each["id"] == wanted), "document")

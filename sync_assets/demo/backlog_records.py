@@ -37,6 +37,7 @@ class SpaceData:
         projects: by id; `settings` has the lists that a project's issues draw from, by its id.
         members: ids of users by id of the project.
         issues, wikis, documents: by id, without their attachments' bytes.
+        trash: documents that were thrown away, by id.
         comments: of issues, by the issue's id, oldest first; `document_comments` likewise.
         activities: by id of the project, oldest first.
         files: bytes of attachments by their id.
@@ -54,6 +55,7 @@ class SpaceData:
     comments: dict[int, list[Json]] = field(default_factory=dict[int, list[Json]])
     wikis: dict[int, Json] = field(default_factory=dict[int, Json])
     documents: dict[str, Json] = field(default_factory=dict[str, Json])
+    trash: dict[str, Json] = field(default_factory=dict[str, Json])
     document_comments: dict[str, list[Json]] = field(default_factory=dict[str, list[Json]])
     activities: dict[int, list[Json]] = field(default_factory=dict[int, list[Json]])
     files: dict[int, bytes] = field(default_factory=dict[int, bytes])

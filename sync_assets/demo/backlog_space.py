@@ -179,8 +179,8 @@ class BacklogSpace:
         return comment
 
     def delete_document(self, document: str) -> None:
-        """A document with its comments is gone for good, which leaves no trace."""
-        del self.data.documents[document], self.data.document_comments[document]
+        """Throw a document away, which no activity tells of: its project's trash holds it, and it can't be read."""
+        self.data.trash[document] = self.data.documents.pop(document)
 
     def archive(self, project: str, archived: bool = True) -> None:
         """Archive a project, which can still be read, or bring it back."""

@@ -11,9 +11,9 @@ Malformation = Literal[
     "no_id", "unreadable_updated_at", "no_updated_at", "not_an_object", "numeric_subject", "null_text"
 ]
 
-_TIMES = ("updated_at", "modifiedTime", "commentedTime")
+_TIMES = ("updated_at", "modifiedTime", "commentedTime", "updated")
 _TITLES = ("subject", "title")
-_TEXTS = ("description", "description_text", "answer", "summary", "content", "plainText")
+_TEXTS = ("description", "description_text", "answer", "summary", "content", "plainText", "plain")
 
 
 class Fault(BaseModel):

@@ -5,7 +5,7 @@ Files of one kind hold one of a few contents, as forwarded ones do.
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from html import escape
 from io import BytesIO
@@ -32,6 +32,9 @@ _TABLES = (
     ],
     [("hour", "flow l/min", "supply C"), ("08:00", "14.2", "38"), ("09:00", "13.9", "36"), ("10:00", "14.4", "35")],
 )
+
+_FORMATS = "http://schemas.openxmlformats.org"
+_PACKAGES = f"{_FORMATS}/package/2006"
 
 
 def file_bytes(name: str) -> bytes:
@@ -92,28 +95,52 @@ def _workbook(variant: int) -> bytes:
     """One sheet with its texts inline (ECMA-376, part 1, 18.3.1.4)."""
     cells = [[f'<c t="inlineStr"><is><t>{escape(cell)}</t></is></c>' for cell in row] for row in _TABLES[variant]]
     rows = "".join(f"<row>{''.join(row)}</row>" for row in cells)
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    packages = "http://schemas.openxmlformats.org/package/2006"
-    sheet = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    main = f"{_FORMATS}/spreadsheetml/2006/main"
+    relations = f"{_FORMATS}/officeDocument/2006/relationships"
     members = {
-        "[Content_Types].xml": f'<Types xmlns="{packages}/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{sheet}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/sheet.xml" ContentType="{sheet}.worksheet+xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{packages}/relationships">'
-        f'<Relationship Id="r1" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relations}"><sheets>'
         '<sheet name="Values" sheetId="1" r:id="r1"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{packages}/relationships">'
-        f'<Relationship Id="r1" Type="{office}/worksheet" Target="sheet.xml"/></Relationships>',
+        "xl/_rels/workbook.xml.rels": _relation("worksheet", "sheet.xml"),
         "xl/sheet.xml": f'<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>',
+    }
+    kinds = {"xl/workbook.xml": "spreadsheetml.sheet.main", "xl/sheet.xml": "spreadsheetml.worksheet"}
+    return _office_file(kinds, members)
+
+
+def _document(variant: int) -> bytes:
+    """A paragraph for each line (ECMA-376, part 1, 17.3.1.22)."""
+    paragraphs = "".join(f"<w:p><w:r><w:t>{escape(line)}</w:t></w:r></w:p>" for line in _LINES[variant])
+    main = f"{_FORMATS}/wordprocessingml/2006/main"
+    members = {"word/document.xml": f'<w:document xmlns:w="{main}"><w:body>{paragraphs}</w:body></w:document>'}
+    return _office_file({"word/document.xml": "wordprocessingml.document.main"}, members)
+
+
+def _office_file(kinds: Mapping[str, str], members: Mapping[str, str]) -> bytes:
+    """Members packed as an office file (ECMA-376, part 2).
+
+    Args:
+        kinds: what kind of content parts have; the first is where a reader begins.
+    """
+    kind = "application/vnd.openxmlformats-officedocument"
+    overrides = (f'<Override PartName="/{part}" ContentType="{kind}.{name}+xml"/>' for part, name in kinds.items())
+    opening = {
+        "[Content_Types].xml": f'<Types xmlns="{_PACKAGES}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f"{''.join(overrides)}</Types>",
+        "_rels/.rels": _relation("officeDocument", next(iter(kinds))),
     }
     out = BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
+        for name, content in {**opening, **members}.items():
             archive.writestr(zipfile.ZipInfo(name), f'<?xml version="1.0" encoding="UTF-8"?>{content}')
     return out.getvalue()
+
+
+def _relation(kind: str, target: str) -> str:
+    return (
+        f'<Relationships xmlns="{_PACKAGES}/relationships"><Relationship Id="r1" '
+        f'Type="{_FORMATS}/officeDocument/2006/relationships/{kind}" Target="{target}"/></Relationships>'
+    )
 
 
 _MAKERS: dict[str, Callable[[int], bytes]] = {
@@ -124,4 +151,5 @@ _MAKERS: dict[str, Callable[[int], bytes]] = {
     "jpg": _picture("JPEG"),
     "pdf": _pdf,
     "xlsx": _workbook,
+    "docx": _document,
 }

@@ -149,6 +149,7 @@ _ENDPOINTS: list[tuple[str, Handler]] = [
     (f"{_PROJECT}/repository/files/:path", repository.get_file),
     (f"{_PROJECT}/repository/files/:path/raw", repository.get_raw_file),
     (f"{_PROJECT}/repository/compare", repository.compare),
+    (f"{_PROJECT}/repository/merge_base", repository.merge_base),
     (f"{_PROJECT}/wikis", endpoints.list_wiki_pages),
     (f"{_PROJECT}/wikis/:slug", endpoints.get_wiki_page),
 ]

@@ -68,9 +68,10 @@ def get_project(call: GitLabCall) -> Json:
 
 
 def list_issues(call: GitLabCall) -> list[Json]:
-    project = call.with_feature("issues")
-    insider = call.data.is_insider(project)
-    shown = [issue for issue in project.issues.values() if insider or not issue.confidential]
+    """The issues that the user may see; none where they are switched off, without a word."""
+    project = call.project
+    insider, is_on = call.data.is_insider(project), "issues" not in project.off
+    shown = [issue for issue in project.issues.values() if is_on and (insider or not issue.confidential)]
     call.choice("state", "all", ("all", "opened", "closed"))
     page = _page_of(call, shown, keyset=True)
     return [sent_issue(call.data, project, issue) for issue in page]
@@ -120,10 +121,12 @@ def list_wiki_pages(call: GitLabCall) -> list[Json]:
 
 
 def get_wiki_page(call: GitLabCall) -> Json:
-    wiki = call.with_feature("wiki").wiki
-    if call.path["slug"] not in wiki:
-        raise refused(404, "Wiki Page Not Found")
-    return sent_wiki_page(wiki[call.path["slug"]], True)
+    """One page; its slug may be written with blanks and in any case."""
+    asked = call.path["slug"].replace(" ", "-").lower()
+    for slug, page in call.with_feature("wiki").wiki.items():
+        if slug.lower() == asked:
+            return sent_wiki_page(page, True)
+    raise refused(404, "Wiki Page Not Found")
 
 
 def _page_of(call: GitLabCall, items: list[Item], keyset: bool) -> Sequence[Item]:

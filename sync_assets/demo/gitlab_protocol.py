@@ -86,10 +86,10 @@ class GitLabCall:
         return project
 
     def with_feature(self, feature: Feature) -> Project:
-        """The project, or 403 where the feature is switched off."""
+        """The project, or 403 where the feature is switched off; 404 for issues."""
         project = self.project
         if feature in project.off:
-            raise refused(403, "Forbidden")
+            raise refused(404, "Not found") if feature == "issues" else refused(403, "Forbidden")
         if feature == "repository" and project.visibility == "private" and not self.data.is_insider(project):
             raise refused(403, "Forbidden")
         return project

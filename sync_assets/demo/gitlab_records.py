@@ -32,7 +32,7 @@ def sent_project(data: GitLabData, project: Project) -> Json:
         "created_at": timestamp(project.created_at),
         "updated_at": timestamp(project.last_activity_at),
         "last_activity_at": timestamp(project.last_activity_at),
-        "default_branch": project.repository.default if project.repository.branches else None,
+        "default_branch": project.repository.default,
         "tag_list": [],
         "topics": [],
         "http_url_to_repo": f"{url}.git",

@@ -167,13 +167,18 @@ class Repository:
 
         Args:
             path: only commits that change this file or folder.
-            since, until: earliest and latest time of the commit, both inclusive.
+            since, until: earliest and latest time of the commit, both inclusive. As in git, `since` is where a walk
+                from newer to older ends, so that a younger commit below an older one is not found.
             most: how many at most.
         """
         heads = [ObjectID(self.resolve(ref).encode()) for ref in refs]
         paths = [path.encode()] if path else None
-        walker = Walker(self._objects, heads, order=ORDER_DATE, paths=paths)
         first, last = (moment.timestamp() if moment else None for moment in (since, until))
+
+        def parents(commit: Commit) -> list[ObjectID]:
+            return [] if first is not None and commit.commit_time < first else commit.parents
+
+        walker = Walker(self._objects, heads, order=ORDER_DATE, paths=paths, get_parents=parents)
         found: list[str] = []
         for entry in walker:
             written = entry.commit.commit_time
@@ -184,9 +189,16 @@ class Repository:
         return found
 
     def merge_base(self, one: str, other: str) -> str:
-        """The newest commit that leads to both."""
+        """The newest commit that leads to both.
+
+        Raises:
+            KeyError: there is none.
+        """
         theirs = set(self.log([other]))
-        return next(sha for sha in self.log([one]) if sha in theirs)
+        for sha in self.log([one]):
+            if sha in theirs:
+                return sha
+        raise KeyError(one)
 
     def tree(self, sha: str, path: str, recursive: bool) -> list[TreeEntry]:
         """The folders and then the files below a folder of a commit, with their whole paths.

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from typing import Any
+from urllib.parse import quote
 
 from dulwich.objects import TreeEntry
 
@@ -55,14 +56,14 @@ def list_tree(call: GitLabCall) -> list[Json]:
 
 
 def get_file(call: GitLabCall) -> Json:
+    """A file with its content; headers tell all the rest of it."""
     project, entry, content, sha = _file(call)
     path = call.path["path"]
-    return {
+    facts = {
         "file_name": path.rpartition("/")[2],
         "file_path": path,
         "size": len(content),
         "encoding": "base64",
-        "content": base64.b64encode(content).decode(),
         "content_sha256": hashlib.sha256(content).hexdigest(),
         "ref": call.get("ref", "HEAD"),
         "blob_id": (entry.sha or b"").decode(),
@@ -70,10 +71,31 @@ def get_file(call: GitLabCall) -> Json:
         "last_commit_id": project.repository.log([sha], path, most=1)[0],
         "execute_filemode": entry.mode == EXECUTABLE,
     }
+    for name, value in facts.items():
+        call.headers[f"X-Gitlab-{name.replace('_', '-').title()}"] = quote(str(value))
+    return facts | {"content": base64.b64encode(content).decode()}
 
 
 def get_raw_file(call: GitLabCall) -> bytes:
     return _file(call)[2]
+
+
+def merge_base(call: GitLabCall) -> Json:
+    """The newest commit that leads to both `refs[]`."""
+    project = call.with_feature("repository")
+    refs = [value for name, value in call.query if name == "refs[]"]
+    if len(refs) < 2:
+        raise refused(400, "Bad request - Provide at least 2 refs")
+    found: list[str] = []
+    for ref in refs:
+        try:
+            found.append(project.repository.resolve(ref))
+        except KeyError:
+            raise refused(400, f"Bad request - Could not find ref: {ref}") from None
+    try:
+        return _commit(call, project, project.repository.merge_base(found[0], found[1]), False)
+    except KeyError:
+        raise refused(404, "Merge Base Not Found") from None
 
 
 def compare(call: GitLabCall) -> Json:

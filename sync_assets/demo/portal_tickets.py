@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.portal_records import FIRST, LAST, Row, Tables, moment_between, stamp
 from sync_assets.demo.threads import Slots, Writer
 
@@ -168,7 +169,7 @@ class _Teller:
                 ticket_id=ticket["ticket_id"],
                 filename=name,
                 filepath=f"uploads/{ticket['ticket_number']}/{name}",
-                filesize=self._draw.randrange(9_000, 3_400_000),
+                filesize=len(file_bytes(name)),
                 uploaded_at=ticket["created_at"],
             )
 

@@ -15,7 +15,7 @@ from sync_assets.demo.company import DemoCompany
 from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.freshdesk import Clock, now
 from sync_assets.demo.gitlab_limits import GitLabLimits
-from sync_assets.demo.portal import PORTAL_TENANT
+from sync_assets.demo.portal import PORTAL_TENANT, folder_of
 from sync_assets.demo.slack_workspace import SlackLimits
 from sync_assets.demo.support_seed import SUPPORT_TENANT
 from sync_assets.demo.zoho_desk_account import ZohoLimits
@@ -105,8 +105,12 @@ class DemoServers:
             for tenant, desk in self.company.desks.items()
         }
         if self.company.portal is not None:
-            url = f"sqlite:///{self.company.portal.absolute()}"
-            accounts[PORTAL_TENANT]["ticket_portal"] = {"database_url": url, "time_zone": "UTC"}
+            portal = self.company.portal.absolute()
+            accounts[PORTAL_TENANT]["ticket_portal"] = {
+                "database_url": f"sqlite:///{portal}",
+                "time_zone": "UTC",
+                "files": str(folder_of(portal)),
+            }
         if self.company.seed is not None:
             accounts[SUPPORT_TENANT]["support_database"] = {"folder": str(self.company.seed.absolute())}
         for tenant, zoho in self.company.zoho.items():

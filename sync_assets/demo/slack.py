@@ -1,7 +1,8 @@
 """A simulator of Slack's Web API for one workspace, with its real wire protocol.
 
-`{root}` stands for `https://slack.com`, so a method is `{root}/api/{method}`. What the methods answer is in
-`slack_methods.py`; what can be ordered and changed out of the protocol is in `slack_control.py`.
+`{root}` stands for `https://slack.com`, so a method is `{root}/api/{method}`, and for `https://files.slack.com` too,
+so a file is at `{root}/files-pri/{team}-{file}/download/{name}`. What the methods answer is in `slack_methods.py`; what
+can be ordered and changed out of the protocol is in `slack_control.py`.
 """
 
 import asyncio
@@ -18,10 +19,12 @@ from starlette.routing import Route
 
 from sync_assets.demo import slack_methods as methods
 from sync_assets.demo.faults import Fault
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.freshdesk import Clock
 from sync_assets.demo.records import Json
 from sync_assets.demo.slack_control import control_routes
 from sync_assets.demo.slack_methods import Method, SlackCall, SlackRefusal
+from sync_assets.demo.slack_records import FILES_HOST, shared_file
 from sync_assets.demo.slack_workspace import SlackFault, SlackLimits, SlackWorkspace
 
 Tier = Literal["tier_2", "tier_3", "tier_4"]
@@ -36,8 +39,10 @@ _METHODS: dict[str, tuple[Method, Tier]] = {
     "conversations.replies": (methods.replies, "tier_3"),
     "users.list": (methods.list_users, "tier_2"),
     "users.info": (methods.user_info, "tier_4"),
+    "files.info": (methods.file_info, "tier_4"),
 }
 _ROWS = ("channels", "members", "messages")
+_LOGIN = "<!DOCTYPE html><html><head><title>Slack</title></head><body>Sign in to your workspace</body></html>"
 
 
 def create_app(workspace: SlackWorkspace, clock: Clock, limits: SlackLimits) -> Starlette:
@@ -50,6 +55,8 @@ def create_app(workspace: SlackWorkspace, clock: Clock, limits: SlackLimits) -> 
     return Starlette(
         routes=[
             Route("/api/{method}", endpoint.answer, methods=["GET", "POST"]),
+            Route("/files-pri/{team}-{file}/{name}", endpoint.give_file),
+            Route("/files-pri/{team}-{file}/download/{name}", endpoint.give_file),
             *control_routes(workspace, clock),
         ]
     )
@@ -79,7 +86,17 @@ class _Endpoint:
             answer = self._asked(method, given, token, faults)
         except SlackRefusal as refusal:
             answer = refusal.body
-        return self._response(answer, truncate=any(fault.truncate for fault in faults))
+        root = f"{request.url.scheme}://{request.url.netloc}{request.scope['root_path']}"
+        return self._response(answer, root, truncate=any(fault.truncate for fault in faults))
+
+    async def give_file(self, request: Request) -> Response:
+        """A file's bytes. Whoever may not have them gets the page that asks people to log in, with status 200."""
+        data, given = self.workspace.data, request.headers.get("Authorization")
+        self.workspace.requests["files-pri"] += 1
+        file = shared_file(data, request.path_params["file"])
+        if given != f"Bearer {data.token}" or "files:read" not in data.scopes or not file or "name" not in file:
+            return Response(_LOGIN, media_type="text/html")
+        return Response(file_bytes(file["name"]), media_type=file["mimetype"])
 
     def _wait(self, method: str) -> int:
         """Seconds to wait before the next call of a method; 0 where it may be called now."""
@@ -104,8 +121,8 @@ class _Endpoint:
             answer = {name: _first_rows(name, value, fault.rows) for name, value in answer.items()} | fault.answer
         return answer
 
-    def _response(self, answer: Json, truncate: bool) -> Response:
-        body = orjson.dumps(answer)
+    def _response(self, answer: Json, root: str, truncate: bool) -> Response:
+        body = orjson.dumps(answer).replace(FILES_HOST.encode(), root.encode())
         headers = {"X-OAuth-Scopes": ",".join(self.workspace.data.scopes)}
         return _json(200, body[: len(body) // 2] if truncate else body, headers)
 

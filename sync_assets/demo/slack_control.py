@@ -12,6 +12,7 @@ may give the moment of an action as `at` (ISO 8601), in place of the present one
     POST   /_demo/messages                             `channel`, `user`, `text`, `thread_ts`, other attributes
     PATCH  /_demo/messages/{channel}/{ts}              edit with `text`; other attributes are set as they are
     DELETE /_demo/messages/{channel}/{ts}              delete
+    DELETE /_demo/files/{file}                         deleted by its owner, in all messages
     PUT    /_demo/channels/{channel}/members/{user}    join, without a body
     DELETE /_demo/channels/{channel}/members/{user}    leave, without a body
     PATCH  /_demo/channels/{channel}                   `name`, `is_archived`, `is_private`
@@ -93,6 +94,10 @@ def _actions(workspace: SlackWorkspace, clock: Clock) -> list[tuple[str, str, Ac
         workspace.delete(**request.path_params)
         return Response(status_code=204)
 
+    async def delete_file(request: Request) -> Response:
+        workspace.delete_file(**request.path_params)
+        return Response(status_code=204)
+
     async def join(request: Request) -> Response:
         workspace.join(**request.path_params, at=clock())
         return Response(status_code=204)
@@ -125,6 +130,7 @@ def _actions(workspace: SlackWorkspace, clock: Clock) -> list[tuple[str, str, Ac
         ("POST", "/messages", post),
         ("PATCH", "/messages/{channel}/{ts}", change_message),
         ("DELETE", "/messages/{channel}/{ts}", delete),
+        ("DELETE", "/files/{file}", delete_file),
         ("PUT", "/channels/{channel}/members/{user}", join),
         ("DELETE", "/channels/{channel}/members/{user}", leave),
         ("PATCH", "/channels/{channel}", change_channel),

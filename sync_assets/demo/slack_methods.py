@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from sync_assets.demo.records import Json
-from sync_assets.demo.slack_records import SlackData, sent_message, threads
+from sync_assets.demo.slack_records import SlackData, sent_message, shared_file, threads
 
 _TYPES = {"public_channel": "channels", "private_channel": "groups", "mpim": "mpim", "im": "im"}
 _TS = re.compile(r"\d{1,10}(\.\d{1,6})?")
@@ -154,6 +154,16 @@ def user_info(call: SlackCall) -> Json:
     if user_id not in call.data.users:
         raise SlackRefusal("user_not_found")
     return {"user": _sent_user(call, user_id)}
+
+
+def file_info(call: SlackCall) -> Json:
+    _need(call, "files:read")
+    file = shared_file(call.data, call.given.get("file", ""))
+    if file is None:
+        raise SlackRefusal("file_not_found")
+    if file["mode"] == "tombstone":
+        raise SlackRefusal("file_deleted")
+    return {"file": file, "comments": [], "response_metadata": {"next_cursor": ""}}
 
 
 def _need(call: SlackCall, scope: str) -> None:

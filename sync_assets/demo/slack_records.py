@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from mimetypes import guess_type
 from typing import Any
 
+from sync_assets.demo.files import file_bytes
 from sync_assets.demo.records import Json
 
 SCOPES = (
@@ -21,6 +23,7 @@ SCOPES = (
     "users:read.email",
 )
 SLACKBOT = "USLACKBOT"
+FILES_HOST = "https://files.slack.com"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -188,20 +191,36 @@ def editor_blocks(text: str) -> Json:
 
 
 def new_file(data: SlackData, name: str, user: str, ts: str) -> Json:
-    """A file of a message; only what names it, its contents are nowhere."""
+    """A file of a message; what it holds is made of its name."""
     file_id = "F" + sha256(f"{name} {ts}".encode()).hexdigest()[:10].upper()
+    address = f"{FILES_HOST}/files-pri/{data.team['id']}-{file_id}"
     return {
         "id": file_id,
         "created": int(ts.partition(".")[0]),
+        "timestamp": int(ts.partition(".")[0]),
         "name": name,
         "title": name,
+        "mimetype": guess_type(name)[0] or "application/octet-stream",
         "filetype": name.rpartition(".")[2],
         "mode": "hosted",
         "user": user,
-        "size": 1000 + 37 * len(name),
+        "size": len(file_bytes(name)),
         "is_external": False,
+        "file_access": "visible",
+        "url_private": f"{address}/{name}",
+        "url_private_download": f"{address}/download/{name}",
         "permalink": f"{data.team['url']}files/{user}/{file_id}/{name}",
     }
+
+
+def shared_file(data: SlackData, file_id: str) -> Json | None:
+    """A file that was shared in a channel of which the app may read the messages."""
+    for channel, messages in data.messages.items():
+        for message in messages.values() if data.app_user in data.members[channel] else ():
+            for file in message.get("files", []):
+                if file["id"] == file_id:
+                    return file
+    return None
 
 
 def tombstone(ts: str) -> Json:

@@ -35,7 +35,7 @@ class SlackLimits:
     Attributes:
         tier_2: calls in any minute of each of `conversations.list` and `users.list`.
         tier_3: likewise of each of `conversations.history`, `.replies`, `.info` and `team.info`.
-        tier_4: likewise of each of `conversations.members`, `users.info` and `auth.test`.
+        tier_4: likewise of each of `conversations.members`, `users.info`, `files.info` and `auth.test`.
         page: most rows of a page, whatever `limit` asks for; Slack calls the page size a hint.
     """
 
@@ -144,6 +144,20 @@ class SlackWorkspace:
             messages[ts] = tombstone(ts)
         if root in messages and root not in replies and messages[root].get("subtype") == "tombstone":
             del messages[root]
+
+    def delete_file(self, file: str) -> None:
+        """Delete a file; the messages that shared it keep a tombstone of it."""
+        shared = [
+            (message["files"], place)
+            for messages in self.data.messages.values()
+            for message in messages.values()
+            for place, found in enumerate(message.get("files", []))
+            if found["id"] == file
+        ]
+        if not shared:
+            raise KeyError(file)
+        for files, place in shared:
+            files[place] = {"id": file, "mode": "tombstone"}
 
     def join(self, channel: str, user: str, at: datetime | None = None) -> None:
         """Make a user a member, with the message that says so."""

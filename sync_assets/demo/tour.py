@@ -24,6 +24,7 @@ from sync_assets.demo.backlog_limits import BacklogLimits
 from sync_assets.demo.changes import Change, play, put_back
 from sync_assets.demo.company import FIRST_DAY, LAST_DAY, QUESTIONS, DemoCompany, Question
 from sync_assets.demo.discord_limits import DiscordLimits
+from sync_assets.demo.expansion import Expansion, expand
 from sync_assets.demo.gitlab_limits import GitLabLimits
 from sync_assets.demo.server import DemoServers
 from sync_assets.demo.slack_workspace import SlackLimits
@@ -147,14 +148,17 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
         if not as_json:
             _print_searches(out, recalls, searches)
         played = _play(services, company, quiet=as_json)
+        expansion = expand(services, company.portal) if company.portal is not None else None
         good = equal and played["ok"] and all(recall >= _WANTED_RECALL for recall in recalls.values())
+        good = good and (expansion is None or expansion.ok)
         if as_json:
             found = {"ok": good, "stores_equal": equal, "comparisons": comparisons, "recall_at_5": recalls}
-            typer.echo(
-                json.dumps({**result.summary(), **found, "searches": searches, "played": played}, ensure_ascii=False)
-            )
+            found |= {"searches": searches, "played": played, "expansion": _as_json(expansion)}
+            typer.echo(json.dumps({**result.summary(), **found}, ensure_ascii=False))
         else:
             _print_played(out, played)
+            if expansion is not None:
+                _print_expansion(out, expansion)
             _print_next_steps(out, servers)
         if keep:
             if not as_json:
@@ -379,6 +383,32 @@ def _print_played(out: Console, played: Mapping[str, Any]) -> None:
         f"{played['embedded']} texts were embedded for these changes. {told}; {back['embedded']} were for that.",
         soft_wrap=True,
     )
+
+
+def _as_json(expansion: Expansion | None) -> dict[str, Any] | None:
+    if expansion is None:
+        return None
+    return {
+        "ok": expansion.ok,
+        "ticket": expansion.title,
+        "solved_by": expansion.solution,
+        "search": [hit.record_id for hit in expansion.hits],
+        "graph": [{"node": one.node_id, "path": one.path.sentence} for one in expansion.near],
+        "picture": str(expansion.picture),
+    }
+
+
+def _print_expansion(out: Console, expansion: Expansion) -> None:
+    out.print(f"\n[bold]{escape(expansion.title)}[/bold]  (an open ticket: what solved it before?)", soft_wrap=True)
+    out.print(f"Search by its words, the first {len(expansion.hits)}:", soft_wrap=True)
+    for rank, hit in enumerate(expansion.hits, 1):
+        out.print(f"  {rank}. {hit.score:.3f} {escape(hit.title)}", soft_wrap=True)
+    out.print("Through the knowledge graph:", soft_wrap=True)
+    for rank, one in enumerate(expansion.near, 1):
+        out.print(f"  {rank}. {one.score:.3f} {escape(one.path.sentence)}", soft_wrap=True)
+    out.print(f"A picture of what is near to it: {escape(str(expansion.picture))}", soft_wrap=True)
+    if not expansion.ok:
+        out.print("[red]The graph does not list the ticket that solves it, or search lists it already.[/red]")
 
 
 def _print_next_steps(out: Console, servers: DemoServers) -> None:

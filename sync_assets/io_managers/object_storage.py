@@ -1,18 +1,27 @@
 """Batches as files in object storage, one for each partition, for runs with one partition and with many."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from sync_assets.batches import Batch, FileLayout
+from sync_assets.batches import Batch, FileLayout, Partition
+from sync_assets.clock import utc_now
 from sync_assets.components.failures import failures
 from sync_assets.errors import StorageError
 from sync_assets.partitions import grain_of, to_partition
 from sync_assets.services import Services
-from sync_assets.stages import utc_now
+from sync_assets.storage import Storage
+
+
+def stored_batch(storage: Storage, layout: FileLayout, partitions: Sequence[Partition]) -> Batch | None:
+    """What is stored of one stage for these partitions; None where no file is."""
+    folder = tempfile.TemporaryDirectory(prefix="sync_assets-")
+    found = {partition: storage.get(layout.path(partition), Path(folder.name)) for partition in sorted(partitions)}
+    files = {partition: path for partition, path in found.items() if path is not None}
+    return Batch(files, layout, folder) if files else None
 
 
 class ObjectStorageIOManager(dg.IOManager):
@@ -56,16 +65,13 @@ class ObjectStorageIOManager(dg.IOManager):
         source, stream, stage = context.asset_key.path
         definition = context.asset_partitions_def
         layout = FileLayout(source, stream, stage, grain_of(definition))  # pyright: ignore[reportArgumentType]
-        folder = tempfile.TemporaryDirectory(prefix="sync_assets-")
-        files = {}
+        partitions = [to_partition(definition, key) for key in context.asset_partition_keys]
         with failures():
-            for key in context.asset_partition_keys:
-                partition = to_partition(definition, key)
-                path = self._services.storage.get(layout.path(partition), Path(folder.name))
-                if path is None:
-                    raise StorageError(
-                        f"There is no file for partition {key} of {context.asset_key.to_user_string()}.",
-                        "Materialize that asset for this partition first.",
-                    )
-                files[partition] = path
-        return Batch(dict(sorted(files.items())), layout, folder)
+            batch = stored_batch(self._services.storage, layout, partitions)
+            missing = [partition.key for partition in partitions if batch is None or partition not in batch.files]
+            if batch is None or missing:
+                raise StorageError(
+                    f"There is no file for partition {missing[0]} of {context.asset_key.to_user_string()}.",
+                    "Materialize that asset for this partition first.",
+                )
+        return batch

@@ -185,6 +185,17 @@ files = Table(
     comment="Files that were fetched, by what they hold",
 )
 
+file_names = Table(
+    "file_names",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("locator", Text, primary_key=True),
+    Index("file_names_by_file", "tenant", "source", "locator"),
+    comment="Which files the records of an account name",
+)
+
 file_texts = Table(
     "file_texts",
     metadata,

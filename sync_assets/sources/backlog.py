@@ -1,31 +1,31 @@
 """Backlog (Nulab), API v2: the issues, wikis and documents of a space's projects.
 
-What belongs here: the account, and what an answer means for a record. What does not: requests (`backlog_web.py`),
-which projects are synced and can be read (`backlog_projects.py`), what a row says (`backlog_records.py`), and how a
-record becomes a document (`backlog_documents.py`).
+What belongs here: what an answer means for a record. What does not: the account (`backlog_account.py`), requests
+(`backlog_web.py`), which projects are synced and can be read (`backlog_projects.py`), what a row says
+(`backlog_records.py`), and how a record becomes a document (`backlog_documents.py`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
-from typing import Annotated, NamedTuple, Self
+from functools import cache, partial
+from typing import Any, NamedTuple, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
+from sync_assets.sources.backlog_account import Account
 from sync_assets.sources.backlog_documents import document_document, issue_document, wiki_document
+from sync_assets.sources.backlog_graph import with_graph
 from sync_assets.sources.backlog_projects import Projects, has
 from sync_assets.sources.backlog_records import deleted, is_item_id, malformed, modified_at_of, project_id_of, record_of
 from sync_assets.sources.backlog_web import DOCUMENT, ISSUE, WIKI, KeyAuth, Kind, Project, Web
 from sync_assets.sources.files import FileClient
-from sync_assets.sources.http import ApiStatusError, Limits, Timer
+from sync_assets.sources.http import ApiStatusError, Timer
 
 STREAMS = ("issues", "wikis", "documents")
-
-ProjectKey = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]+$")]
 
 _KINDS = {kind.stream: kind for kind in (ISSUE, WIKI, DOCUMENT)}
 _DOCUMENTS = {ISSUE: issue_document, WIKI: wiki_document, DOCUMENT: document_document}
@@ -34,46 +34,6 @@ _FORBIDDEN = 403
 _GONE = (404, 410)
 # Stands for a project that can't be read, in place of its records.
 _PROJECT = "project-"
-
-
-class BacklogLimits(Limits):
-    """As `Limits`, one request at a time, as Nulab asks of all clients."""
-
-    max_concurrent_requests: int = Field(default=1, ge=1, le=50, description="Requests under way at the same time")
-
-
-class Account(BaseModel):
-    """One tenant's Backlog space, as it stands in `tenants.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    base_url: str = Field(description="Root of the space, such as https://acme.backlog.com")
-    api_key: SecretStr = Field(min_length=1, description="API key of a user who has joined the projects")
-    projects: list[ProjectKey] | None = Field(
-        default=None,
-        min_length=1,
-        description="Keys of the projects to sync; default all that the user has joined and that are not archived. "
-        "Named projects make deletions sure: what is not found while all of them can be read, is gone",
-    )
-    limits: BacklogLimits = Field(
-        default_factory=BacklogLimits, description="How fast and how patiently the account is asked"
-    )
-
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, value: str) -> str:
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/")
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
 
 
 class _Missing(NamedTuple):
@@ -86,7 +46,8 @@ class Source:
     """One tenant's Backlog space, opened for one run. See `sync_assets.sources.Source` for the contract.
 
     The modification time is `updated`, as upstream writes it. A comment that is edited or removed may not move its
-    issue's: Nulab does not say, and no listing shows it. Then it is seen with the issue's next change.
+    issue's, and no comment may move its document's: Nulab does not say, and no listing shows it. Then it is seen with
+    the next change of the issue or the document.
 
     Args:
         clock: wall clock, for `observed_at`.
@@ -122,6 +83,7 @@ class Source:
             setting=self._setting,
             limits=account.limits,
             auth=KeyAuth(account.api_key),
+            account=self._web.api,
             transport=transport,
         )
 
@@ -136,10 +98,14 @@ class Source:
         kind = self._kind(stream)
         times: list[datetime] = []
         for project in self._projects().chosen:
-            if has(kind, project):
-                rows = self._web.outermost_issues(project) if kind is ISSUE else self._web.rows(kind, project)
-                times += [time for row in rows if (time := modified_at_of(row)) is not None]
-                times += [deletion.at for deletion in self._web.deletions(kind, project)]
+            try:
+                if has(kind, project):
+                    rows = self._web.outermost(kind, project)
+                    times += [time for row in rows if (time := modified_at_of(row)) is not None]
+                    times += [deletion.at for deletion in self._web.deletions(kind, project)]
+            except ApiStatusError as error:
+                # Each window tells of it.
+                self._refusal(project, error)
         return (min(times), max(times)) if times else None
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
@@ -159,7 +125,7 @@ class Source:
             yield Hidden(prefix=prefix, reason=projects.loss(key))
         for project in projects.chosen:
             try:
-                rows = self._web.rows(kind, project) if has(kind, project) else []
+                rows = self._rows(kind, projects, project) if has(kind, project) else []
             except ApiStatusError as error:
                 yield Hidden(prefix=prefix, reason=self._refusal(project, error))
                 continue
@@ -191,7 +157,9 @@ class Source:
 
     def to_document(self, stream: str, record: Record) -> Document:
         to_document = _DOCUMENTS[self._kind(stream)]
-        return to_document(self._tenant, record.record_id, self._account.base_url, record.payload)
+        base_url = self._account.base_url
+        document = to_document(self._tenant, record.record_id, base_url, record.payload)
+        return with_graph(document, base_url, record.payload)
 
     def read_file(self, locator: str, max_bytes: int) -> bytes:
         """See `sync_assets.sources.FileSource`.
@@ -217,7 +185,16 @@ class Source:
         return _KINDS[stream]
 
     def _projects(self) -> Projects:
-        return Projects.of(self._web.projects(), self._account.projects, self._setting)
+        return Projects.of(self._web.projects(), self._account.projects, self._setting, cache(self._trash))
+
+    def _trash(self, project_id: int) -> frozenset[str]:
+        """Ids of the documents in a project's trash; none where Backlog does not show it."""
+        try:
+            return self._web.trash(project_id)
+        except ApiStatusError as error:
+            if error.status not in (_FORBIDDEN, *_GONE):
+                raise
+            return frozenset()
 
     def _refusal(self, project: Project, error: ApiStatusError) -> str:
         """Why a project's listing was refused; any other error passes through."""
@@ -227,6 +204,10 @@ class Source:
 
     # Listings
 
+    def _rows(self, kind: Kind, projects: Projects, project: Project) -> list[Any]:
+        """Every record of a project."""
+        return [row for row in self._web.rows(kind, project) if not projects.has_in_trash(kind, row)]
+
     def _in_window(self, kind: Kind, projects: Projects, since: datetime, until: datetime) -> Iterator[Record]:
         """Records that were modified or deleted within [since, until); one that was moved may come twice."""
         for key in projects.lost:
@@ -234,16 +215,18 @@ class Source:
         for project in projects.chosen:
             try:
                 if has(kind, project):
-                    complete = self._with_comments if kind is ISSUE else partial(self._whole, kind, projects)
-                    yield from self._web.map(complete, self._changed(kind, project, since, until))
+                    full = partial(self._with_comments, kind) if kind is ISSUE else partial(self._whole, kind, projects)
+                    yield from self._web.map(full, self._changed(kind, projects, project, since, until))
                 yield from self._deleted(kind, projects, project, since, until)
             except ApiStatusError as error:
                 yield malformed(f"{_PROJECT}{project.projectKey}", self._refusal(project, error), self._clock())
 
-    def _changed(self, kind: Kind, project: Project, since: datetime, until: datetime) -> Iterator[Record]:
+    def _changed(
+        self, kind: Kind, projects: Projects, project: Project, since: datetime, until: datetime
+    ) -> Iterator[Record]:
         """Rows of a listing as records; what has no time that can be read belongs to any window."""
         issues = kind is ISSUE
-        rows = self._web.changed_issues(project, since, until) if issues else self._web.rows(kind, project)
+        rows = self._web.changed_issues(project, since, until) if issues else self._rows(kind, projects, project)
         for row in rows:
             record = record_of(kind, row, project, self._clock())
             if record.modified_at is None or since <= record.modified_at < until:
@@ -268,16 +251,13 @@ class Source:
     def _now(self, kind: Kind, projects: Projects, record_id: str) -> Record | _Missing:
         """A record as it is now. Runs in the client's threads."""
         if record_id.startswith(_PROJECT):
-            key = record_id.removeprefix(_PROJECT)
-            lost = key in projects.lost
-            return (
-                malformed(record_id, projects.loss(key), self._clock()) if lost else deleted(record_id, self._clock())
-            )
+            return self._project_now(kind, projects, record_id)
         name, _, item_id = record_id.partition("-")
         if name != kind.name or not is_item_id(kind, item_id):
             return malformed(record_id, "Backlog can't be asked for it: its id is of another form", self._clock())
         try:
             row = self._web.item(kind, item_id)
+            in_trash = projects.has_in_trash(kind, row)
         except ApiStatusError as error:
             return (
                 _Missing(record_id) if error.status in _GONE else self._incomplete(self._unread(record_id, ""), error)
@@ -285,21 +265,40 @@ class Source:
         project = projects.readable.get(project_id_of(row) or 0)
         if project is None and not projects.show_all(kind):
             return self._unread(record_id, f"its project is not among those that {self._setting}.api_key can read")
-        if project is None or project not in projects.chosen:
+        if project is None or project not in projects.chosen or in_trash:
             return deleted(record_id, self._clock(), modified_at_of(row))
         if not has(kind, project):
             return self._unread(record_id, f"wikis are switched off in project {project.projectKey}")
         record = record_of(kind, row, project, self._clock()).model_copy(update={"record_id": record_id})
-        return self._with_comments(record) if kind is ISSUE else record
+        return self._with_comments(kind, record)
 
-    def _with_comments(self, record: Record) -> Record:
-        """An issue with its comments. Runs in the client's threads."""
-        if record.event != "live":
+    def _project_now(self, kind: Kind, projects: Projects, record_id: str) -> Record:
+        """What stands for a project that could not be read: gone when it can be, or is not synced any more."""
+        key = record_id.removeprefix(_PROJECT)
+        if key in projects.lost:
+            return self._unread(record_id, projects.loss(key))
+        for project in projects.chosen:
+            if project.projectKey == key:
+                try:
+                    if has(kind, project):
+                        self._web.outermost(kind, project)
+                    next(self._web.deletions(kind, project), None)
+                except ApiStatusError as error:
+                    return self._incomplete(self._unread(record_id, ""), error)
+        return deleted(record_id, self._clock())
+
+    def _with_comments(self, kind: Kind, record: Record) -> Record:
+        """An issue or a document with its comments. Runs in the client's threads."""
+        if record.event != "live" or kind is WIKI:
             return record
+        item_id = record.payload[kind.name]["id"]
         try:
-            comments = self._web.comments(record.payload["issue"]["id"])
+            comments = self._web.comments(item_id) if kind is ISSUE else self._web.document_comments(item_id)
         except ApiStatusError as error:
-            return self._incomplete(record, error)
+            # Guests read documents, but none of their comments.
+            if kind is ISSUE or error.status not in (_FORBIDDEN, *_GONE):
+                return self._incomplete(record, error)
+            comments = []
         return record.model_copy(update={"payload": {**record.payload, "comments": comments}})
 
     def _whole(self, kind: Kind, projects: Projects, listed: Record) -> Record:
@@ -312,7 +311,7 @@ class Source:
         return found
 
     def _confirmed(self, kind: Kind, missing: list[str]) -> Iterator[Record]:
-        """What was not found: gone where all is in sight, or where a project that can be read tells of its deletion."""
+        """What was not found: gone where all is in sight, or where a project that can be read tells that it is."""
         projects = self._projects()
         sure = projects.show_all(kind)
         told = {} if sure else self._told(kind, projects, set(missing))
@@ -322,16 +321,22 @@ class Source:
             else:
                 yield self._unread(record_id, projects.doubt(kind))
 
-    def _told(self, kind: Kind, projects: Projects, wanted: set[str]) -> dict[str, datetime]:
-        """When records were deleted, as far as the projects tell."""
-        found: dict[str, datetime] = {}
+    def _told(self, kind: Kind, projects: Projects, wanted: set[str]) -> dict[str, datetime | None]:
+        """Records that the projects tell to be deleted, and when as far as they tell that."""
+        if kind is DOCUMENT:
+            in_trash = {f"{kind.name}-{item_id}" for number in projects.readable for item_id in projects.trash(number)}
+            return dict.fromkeys(wanted & in_trash)
+        found: dict[str, datetime | None] = {}
         for project in projects.chosen:
-            for deletion in self._web.deletions(kind, project):
-                record_id = f"{kind.name}-{deletion.item_id}"
-                if record_id in wanted:
-                    found.setdefault(record_id, deletion.at)
-                if len(found) == len(wanted):
-                    return found
+            try:
+                for deletion in self._web.deletions(kind, project):
+                    record_id = f"{kind.name}-{deletion.item_id}"
+                    if record_id in wanted:
+                        found.setdefault(record_id, deletion.at)
+                    if len(found) == len(wanted):
+                        return found
+            except ApiStatusError as error:
+                self._refusal(project, error)
         return found
 
     def _unread(self, record_id: str, problem: str) -> Record:

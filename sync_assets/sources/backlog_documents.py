@@ -5,15 +5,27 @@ marked up (`backlog_markup.py`). Nobody outside the space sees any of it, so all
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
-
-from pydantic import Field
 
 from sync_assets.documents import Attachment, Document, Part, public_metadata
 from sync_assets.sources.backlog_markup import backlog_to_markdown, json_text
+from sync_assets.sources.backlog_payloads import (
+    Comment,
+    CustomField,
+    DocumentPayload,
+    DocumentReply,
+    File,
+    IssuePayload,
+    Named,
+    Page,
+    Person,
+    Project,
+    WikiPayload,
+)
 from sync_assets.sources.backlog_records import item_id_of
 from sync_assets.sources.backlog_web import DOCUMENT, ISSUE, WIKI, Kind
-from sync_assets.sources.payloads import Payload, read_payload
+from sync_assets.sources.payloads import read_payload
 
 PLATFORM = "backlog"
 
@@ -22,111 +34,13 @@ _BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 _BACKLOG_RULE = "backlog"
 
 
-class _Project(Payload):
-    key: str
-    name: str
-    rule: str | None = None
-
-
-class _Named(Payload):
-    name: str | None = None
-
-
-class _File(Payload):
-    id: int | None = None
-    name: str | None = None
-    size: int | None = None
-
-
-class _CustomField(Payload):
-    name: str
-    value: Any = None
-    otherValue: str | None = None  # noqa: N815 upstream's name
-
-
-# Some answers hold a name where others hold a person.
-Person = _Named | str | None
-
-
-class _Issue(Payload):
-    id: int
-    issueKey: str  # noqa: N815 upstream's name
-    summary: str
-    description: str | None = None
-    issueType: _Named | None = None  # noqa: N815 upstream's name
-    status: _Named | None = None
-    priority: _Named | None = None
-    resolution: _Named | None = None
-    assignee: Person = None
-    category: list[_Named] | None = None
-    versions: list[_Named] | None = None
-    milestone: list[_Named] | None = None
-    startDate: str | None = None  # noqa: N815 upstream's name
-    dueDate: str | None = None  # noqa: N815 upstream's name
-    estimatedHours: float | None = None  # noqa: N815 upstream's name
-    actualHours: float | None = None  # noqa: N815 upstream's name
-    createdUser: Person = None  # noqa: N815 upstream's name
-    created: str | None = None
-    updated: str | None = None
-    customFields: list[_CustomField] | None = None  # noqa: N815 upstream's name
-    attachments: list[_File] | None = None
-    sharedFiles: list[_File] | None = None  # noqa: N815 upstream's name
-
-
-class _Comment(Payload):
-    id: int
-    content: str | None = None
-    createdUser: Person = None  # noqa: N815 upstream's name
-    created: str | None = None
-
-
-class _IssuePayload(Payload):
-    project: _Project
-    issue: _Issue
-    comments: list[_Comment] = Field(default_factory=list[_Comment])
-
-
-class _Page(Payload):
-    """What a wiki and a document have in common."""
-
-    id: int | str
-    tags: list[_Named] | None = None
-    createdUser: Person = None  # noqa: N815 upstream's name
-    created: str | None = None
-    updatedUser: Person = None  # noqa: N815 upstream's name
-    updated: str | None = None
-    attachments: list[_File] | None = None
-    sharedFiles: list[_File] | None = None  # noqa: N815 upstream's name
-
-
-class _Wiki(_Page):
-    name: str
-    content: str | None = None
-
-
-class _WikiPayload(Payload):
-    project: _Project
-    wiki: _Wiki
-
-
-class _Document(_Page):
-    title: str
-    plain: str | None = None
-    json_: Any = Field(default=None, alias="json")
-
-
-class _DocumentPayload(Payload):
-    project: _Project
-    document: _Document
-
-
 def issue_document(tenant: str, record_id: str, base_url: str, payload: Any) -> Document:
     """An issue: its summary, description, comments with words, and names of files; all else is metadata.
 
     Raises:
         ValueError: the payload lacks something that a document needs, or has it in another form.
     """
-    read = read_payload(_IssuePayload, payload)
+    read = read_payload(IssuePayload, payload)
     project, issue = read.project, read.issue
     title = _line(issue.summary) or issue.issueKey
     url = f"{base_url}/view/{issue.issueKey}"
@@ -182,7 +96,7 @@ def wiki_document(tenant: str, record_id: str, base_url: str, payload: Any) -> D
     Raises:
         ValueError: as for `issue_document`.
     """
-    read = read_payload(_WikiPayload, payload)
+    read = read_payload(WikiPayload, payload)
     return _page_document(
         tenant=tenant,
         kind=WIKI,
@@ -196,13 +110,14 @@ def wiki_document(tenant: str, record_id: str, base_url: str, payload: Any) -> D
 
 
 def document_document(tenant: str, record_id: str, base_url: str, payload: Any) -> Document:
-    """A page of the document feature: its plain text, or where it has none the texts of its JSON.
+    """A page of the document feature: its plain text, or where it has none the texts of its JSON, and its comments.
 
     Raises:
         ValueError: as for `issue_document`, or its JSON can't be read where it is needed.
     """
-    read = read_payload(_DocumentPayload, payload)
+    read = read_payload(DocumentPayload, payload)
     document = read.document
+    said = [each for comment in read.comments for each in (comment, *(comment.replies or []))]
     return _page_document(
         tenant=tenant,
         kind=DOCUMENT,
@@ -211,12 +126,22 @@ def document_document(tenant: str, record_id: str, base_url: str, payload: Any) 
         url=f"{base_url}/document/{read.project.key}/{document.id}",
         project=read.project,
         page=document,
-        body=(document.plain or "").strip() or json_text(document.json_),
+        body=_words(document.plain, document.json_),
+        comments=[_document_comment(each) for each in said],
     )
 
 
 def _page_document(
-    *, tenant: str, kind: Kind, record_id: str, title: str, url: str, project: _Project, page: _Page, body: str
+    *,
+    tenant: str,
+    kind: Kind,
+    record_id: str,
+    title: str,
+    url: str,
+    project: Project,
+    page: Page,
+    body: str,
+    comments: Sequence[Part] = (),
 ) -> Document:
     if item_id_of(kind, {"id": page.id}) is None:
         raise ValueError(f"{kind.name}.id: it is of another form than Backlog's")
@@ -225,6 +150,7 @@ def _page_document(
     parts = [
         Part(path="header", role="header", text=title),
         Part(path="body", role="body", text=body),
+        *comments,
         _attachments(files),
     ]
     return Document(
@@ -246,34 +172,47 @@ def _page_document(
                 "updated_by": _person(page.updatedUser),
                 "created_at": page.created,
                 "updated_at": page.updated,
+                "comment_count": sum(bool(comment.text) for comment in comments) if kind is DOCUMENT else None,
                 **_file_facts(files),
             }
         ),
     )
 
 
-def _comment(project: _Project, comment: _Comment, url: str) -> Part:
+def _comment(project: Project, comment: Comment, url: str) -> Part:
     """A comment; one without words only tells what was changed, and leaves no text."""
     text = _markdown(project, comment.content)
+    return _said(comment, text, link=f"{url}#comment-{comment.id}")
+
+
+def _document_comment(comment: DocumentReply) -> Part:
+    """A comment on a document, to which no address leads."""
+    return _said(comment, _words(comment.plain, comment.content))
+
+
+def _said(comment: Comment | DocumentReply, text: str, **facts: str) -> Part:
     author = _person(comment.createdUser)
     return Part(
         path=f"comment-{comment.id}",
         role="comment",
         text=f"{author}: {text}" if author and text else text,
-        metadata=public_metadata(
-            {"author": author, "created_at": comment.created, "link": f"{url}#comment-{comment.id}"}
-        ),
+        metadata=public_metadata({"author": author, "created_at": comment.created, **facts}),
     )
 
 
-def _attachments(files: list[_File]) -> Part:
+def _words(plain: str | None, written: Any) -> str:
+    """A plain text, or where there is none the texts of its JSON."""
+    return (plain or "").strip() or json_text(written)
+
+
+def _attachments(files: list[File]) -> Part:
     lines = [
         f"{name} ({file.size} bytes)" if file.size is not None else name for file in files if (name := _name(file))
     ]
     return Part(path="attachments", role="attachments", text="\n".join(lines))
 
 
-def _readable(owner: str, files: list[_File]) -> list[Attachment]:
+def _readable(owner: str, files: list[File]) -> list[Attachment]:
     """Attached files, which Backlog gives by id; shared files are not among them.
 
     Args:
@@ -291,19 +230,19 @@ def _readable(owner: str, files: list[_File]) -> list[Attachment]:
     ]
 
 
-def _file_facts(files: list[_File]) -> dict[str, Any]:
+def _file_facts(files: list[File]) -> dict[str, Any]:
     return {"has_attachments": bool(files), "attachment_count": len(files)}
 
 
-def _project_facts(project: _Project) -> dict[str, Any]:
+def _project_facts(project: Project) -> dict[str, Any]:
     return {"project": project.key, "project_name": _line(project.name)}
 
 
-def _custom_fields(fields: list[_CustomField]) -> dict[str, Any]:
+def _custom_fields(fields: list[CustomField]) -> dict[str, Any]:
     return public_metadata({_line(field.name): _custom_value(field) for field in fields})
 
 
-def _custom_value(field: _CustomField) -> Any:
+def _custom_value(field: CustomField) -> Any:
     """A text, a number, the name of what was chosen, or the names of all; with what was typed for "other"."""
     value, other = _shown(field.value), _line(field.otherValue or "")
     if not other:
@@ -319,16 +258,16 @@ def _shown(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _markdown(project: _Project, text: str | None) -> str:
+def _markdown(project: Project, text: str | None) -> str:
     written = (text or "").replace("\r\n", "\n").strip()
     return backlog_to_markdown(written) if project.rule == _BACKLOG_RULE else written
 
 
-def _names(items: list[_Named] | None) -> list[str]:
+def _names(items: list[Named] | None) -> list[str]:
     return [name for item in items or [] if (name := _name(item))]
 
 
-def _name(item: _Named | _File | None) -> str | None:
+def _name(item: Named | File | None) -> str | None:
     return _line(item.name or "") or None if item else None
 
 

@@ -6,11 +6,13 @@ own facts; a project with the other rule writes Markdown already. What is no kno
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 
-_CODE_END, _QUOTE_END = "{/code}", "{/quote}"
+_CODE_END, _QUOTE, _QUOTE_END = "{/code}", "{quote}", "{/quote}"
+_DEEPEST_QUOTE = 5  # levels; what is quoted deeper stands on the last of them
 _BLOCK_MARK = re.compile(r"(\{code(?::[^{}\n]{0,40})?\}|\{/code\}|\{quote\}|\{/quote\})")
 _HEADING = re.compile(r"(\*{1,6})[ \t\u3000]+(.*)")
 _ITEM = re.compile(r"(-{1,6}|\+{1,6})[ \t\u3000]+(.*)")
@@ -68,24 +70,57 @@ def json_text(value: Any) -> str:
 
 def _blocks(pieces: list[str]) -> str:
     """Texts and block marks, which alternate; a mark without its other half is text."""
-    last = {mark: len(pieces) - 1 - pieces[::-1].index(mark) for mark in (_CODE_END, _QUOTE_END) if mark in pieces}
-    written: list[str] = []
-    prose = ""
+    ends = _ends(pieces)
+    closing = set(ends.values())
+    # The blocks of each quote that is open, within those of the text.
+    levels: list[list[str]] = [[]]
+    depth = 0
+    prose: list[str] = []
     position = 0
     while position < len(pieces):
-        piece = pieces[position]
-        end_mark = _CODE_END if piece.startswith("{code") else _QUOTE_END if piece == "{quote}" else None
-        if end_mark is None or last.get(end_mark, -1) < position:
-            prose += piece
+        piece, end = pieces[position], ends.get(position)
+        if end is None and position not in closing:
+            prose.append(piece)
             position += 1
             continue
-        end = pieces.index(end_mark, position)
-        inner = pieces[position + 1 : end]
-        written += [_prose(prose), _fenced(piece, "".join(inner)) if end_mark == _CODE_END else _quoted(_blocks(inner))]
-        prose, position = "", end + 1
-    return "\n\n".join(
-        block for block in [*(block.strip("\n") for block in written), _prose(prose).strip("\n")] if block
-    )
+        levels[-1].append(_prose("".join(prose)))
+        prose.clear()
+        if end is None:
+            if depth <= _DEEPEST_QUOTE:
+                quoted = _quoted(_one_text(levels.pop()))
+                levels[-1].append(quoted)
+            depth -= 1
+        elif piece == _QUOTE:
+            depth += 1
+            levels += [[]] if depth <= _DEEPEST_QUOTE else []
+        else:
+            levels[-1].append(_fenced(piece, "".join(pieces[position + 1 : end])))
+            position = end
+        position += 1
+    return _one_text([*levels[0], _prose("".join(prose))])
+
+
+def _ends(pieces: list[str]) -> dict[int, int]:
+    """Where each quote and each stretch of code ends, by where it begins; marks within code are code."""
+    code_ends = [position for position in range(1, len(pieces), 2) if pieces[position] == _CODE_END]
+    ends: dict[int, int] = {}
+    quotes: list[int] = []
+    code_end = -1
+    for position in range(1, len(pieces), 2):
+        mark = pieces[position]
+        if position <= code_end:
+            continue
+        if mark == _QUOTE:
+            quotes.append(position)
+        elif mark == _QUOTE_END and quotes:
+            ends[quotes.pop()] = position
+        elif mark.startswith("{code") and code_ends and position < code_ends[-1]:
+            code_end = ends[position] = code_ends[bisect_left(code_ends, position)]
+    return ends
+
+
+def _one_text(blocks: Iterable[str]) -> str:
+    return "\n\n".join(block for block in (block.strip("\n") for block in blocks) if block)
 
 
 def _fenced(mark: str, code: str) -> str:

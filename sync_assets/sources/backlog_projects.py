@@ -3,11 +3,12 @@
 What belongs here: what the list of projects says about the settings. What does not: requests (`backlog_web.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from sync_assets.sources.backlog_web import WIKI, Kind, Project
+from sync_assets.sources.backlog_records import item_id_of, project_id_of
+from sync_assets.sources.backlog_web import DOCUMENT, WIKI, Kind, Project
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Projects:
         lost: keys of those that are named in the settings and not readable.
         named: whether the settings name projects.
         setting: where the account is configured, for remedies.
+        trash: ids of the documents in the trash of a project, by its id.
     """
 
     readable: dict[int, Project]
@@ -27,20 +29,33 @@ class Projects:
     lost: list[str]
     named: bool
     setting: str
+    trash: Callable[[int], Set[str]]
 
     @classmethod
-    def of(cls, readable: Sequence[Project], named: Sequence[str] | None, setting: str) -> Self:
-        """Those that are named are chosen, or all; archived ones never."""
+    def of(
+        cls,
+        readable: Sequence[Project],
+        named: Sequence[str] | None,
+        setting: str,
+        trash: Callable[[int], Set[str]],
+    ) -> Self:
+        """Those that are named are chosen, or all that are not archived."""
         keys = {project.projectKey for project in readable}
         return cls(
             readable={project.id: project for project in readable},
             chosen=[
-                project for project in readable if not project.archived and (not named or project.projectKey in named)
+                project for project in readable if (project.projectKey in named if named else not project.archived)
             ],
             lost=[key for key in named or [] if key not in keys],
             named=bool(named),
             setting=setting,
+            trash=trash,
         )
+
+    def has_in_trash(self, kind: Kind, row: Any) -> bool:
+        """Whether a row is a document that was thrown away, which Backlog may go on to show."""
+        project_id = project_id_of(row)
+        return kind is DOCUMENT and project_id in self.readable and item_id_of(kind, row) in self.trash(project_id)
 
     def show_all(self, kind: Kind) -> bool:
         """Whether every record that may be synced can be seen, so that one that is not found is gone.

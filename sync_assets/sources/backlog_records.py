@@ -31,12 +31,13 @@ _FACTS: dict[Kind, tuple[str, ...]] = {
         "estimatedHours",
         "actualHours",
         "parentIssueId",
+        "createdUser",
         "customFields",
         "attachments",
         "sharedFiles",
     ),
-    WIKI: ("name", "tags"),
-    DOCUMENT: ("title", "tags", "statusId"),
+    WIKI: ("name", "tags", "createdUser", "updatedUser"),
+    DOCUMENT: ("title", "plain", "json", "tags", "statusId", "attachments", "createdUser", "updatedUser"),
 }
 _NAMING = ("id", "name", "value", "otherValue")
 

@@ -7,6 +7,7 @@ it (developer.nulab.com/docs/backlog).
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
@@ -25,6 +26,8 @@ _API = "/api/v2"
 # `updatedSince` and `updatedUntil` are days of a time zone that is told nowhere, between UTC-12 and UTC+14.
 _ZONES = timedelta(days=1)
 _DAY = timedelta(days=1)
+# What Backlog counts as a search; all else is a read.
+_SEARCHES = ("/issues", "/issues/count")
 # Pages of one listing that hold nothing of what was read before, because rows before them went meanwhile.
 _LOST_PLACES = 20
 
@@ -59,6 +62,19 @@ class Project(Payload):
     useWiki: bool | None = None  # noqa: N815 upstream's name
 
 
+class _Limit(Payload):
+    limit: int
+
+
+class _Limits(Payload):
+    read: _Limit
+    search: _Limit
+
+
+class _RateLimit(Payload):
+    rateLimit: _Limits  # noqa: N815 upstream's name
+
+
 class Deletion(NamedTuple):
     """What an activity tells of a deletion.
 
@@ -90,6 +106,7 @@ class Web:
     ) -> None:
         self._tenant = tenant
         self._setting = setting
+        self._own_share = 1 - limits.reserve_share
         # Pages overlap by a row.
         self._page_size = max(2, limits.page_size)
         self._api = ApiClient(
@@ -99,6 +116,11 @@ class Web:
     @property
     def host(self) -> str:
         return self._api.host
+
+    @property
+    def api(self) -> ApiClient:
+        """Its client, whose turns other requests to the space wait for too."""
+        return self._api
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         return self._api.map(function, items)
@@ -163,8 +185,10 @@ class Web:
             },
         )
 
-    def outermost_issues(self, project: Project) -> list[Any]:
-        """The issues of a project that were modified first and last."""
+    def outermost(self, kind: Kind, project: Project) -> list[Any]:
+        """Records of a project, among them those that were modified first and last."""
+        if kind is not ISSUE:
+            return self.rows(kind, project)
         params: Params = {"projectId[]": project.id, "sort": "updated", "offset": 0, "count": 1}
         return [row for order in ("asc", "desc") for row in self._rows("/issues", {**params, "order": order})]
 
@@ -179,6 +203,25 @@ class Web:
             if len(rows) < self._page_size or not fresh:
                 return list(found.values())
             params["minId"] = max(fresh)
+
+    def document_comments(self, document_id: str) -> list[Any]:
+        """All comments of a document with their replies."""
+        return self._rows(f"/documents/{document_id}/comments", {})
+
+    def trash(self, project_id: int) -> frozenset[str]:
+        """Ids of the documents in a project's trash."""
+        tree = self._get("/documents/tree", {"projectIdOrKey": project_id})
+        if not isinstance(tree, dict):
+            raise self._nonsense("/documents/tree")
+        found: set[str] = set()
+        waiting = [tree.get("trashTree")]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                found |= {node["id"]} if isinstance(node.get("id"), str) else set()
+                children = node.get("children")
+                waiting += children if isinstance(children, list) else []
+        return frozenset(found)
 
     def deletions(self, kind: Kind, project: Project) -> Iterator[Deletion]:
         """What a project tells of deletions, latest first."""
@@ -241,7 +284,20 @@ class Web:
         return body
 
     def _get(self, path: str, params: Params | None = None) -> Any:
-        return self._api.get(f"{_API}{path}", params).body
+        kind = "search" if path in _SEARCHES else "read"
+        return self._api.get(f"{_API}{path}", params, route=kind, per_minute=self._per_minute.get(kind)).body
+
+    @cached_property
+    def _per_minute(self) -> dict[str, int]:
+        """How many requests of each kind are made in a minute.
+
+        Empty where Backlog tells no limit. It is advice: what lets no request through, shows at the next one.
+        """
+        try:
+            limits = read_payload(_RateLimit, self._api.get(f"{_API}/rateLimit").body).rateLimit
+        except (SourceError, ValueError):
+            return {}
+        return {kind: max(1, int(limit.limit * self._own_share)) for kind, limit in limits}
 
     def _nonsense(self, path: str) -> SourceError:
         return SourceError(

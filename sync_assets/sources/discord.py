@@ -7,14 +7,15 @@ What belongs here: the account, and which channels are read or reported as out o
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Annotated, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
@@ -27,10 +28,11 @@ from sync_assets.sources.discord_conversations import (
     malformed,
 )
 from sync_assets.sources.discord_documents import message_document, snowflake_time
+from sync_assets.sources.discord_graph import with_graph
 from sync_assets.sources.discord_permissions import Permission
 from sync_assets.sources.discord_server import WITH_MESSAGES, Channel, Room, Server, Thread
 from sync_assets.sources.discord_web import REFUSED, UNKNOWN, Web
-from sync_assets.sources.http import ApiStatusError, Limits, Timer
+from sync_assets.sources.http import ApiStatusError, BaseUrl, Limits, Timer
 
 STREAMS = ("messages",)
 
@@ -72,25 +74,12 @@ class Account(BaseModel):
     thread_rescan_days: int = Field(
         default=30, ge=1, le=3650, description="How long archived threads are looked at for late replies, in days"
     )
-    base_url: str | None = Field(
+    base_url: BaseUrl | None = Field(
         default=None, description="Another root than https://discord.com, for a proxy or a simulator"
     )
     limits: DiscordLimits = Field(
         default_factory=DiscordLimits, description="How fast and how patiently the account is asked"
     )
-
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/")
 
     def selects(self, channel_id: str, name: str | None) -> bool:
         """Whether a channel is to be synced.
@@ -105,11 +94,6 @@ class Account(BaseModel):
     def names(self, channel_id: str, name: str | None) -> bool:
         """Whether a channel is asked for by its own name or id, and not by a glob or by default."""
         return _matches([entry for entry in self.channels or [] if not _GLOB.search(entry)], channel_id, name)
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
 
 
 class Source:
@@ -225,7 +209,7 @@ class Source:
 
     def to_document(self, stream: str, record: Record) -> Document:
         self._check_stream(stream)
-        return message_document(self._tenant, record.record_id, record.payload)
+        return with_graph(message_document(self._tenant, record.record_id, record.payload), record.payload)
 
     def close(self) -> None:
         self._web.close()

@@ -14,13 +14,15 @@ from typing import Annotated, Any, Self
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import FileUnavailable, SourceError
 from sync_assets.hashing import digest
 from sync_assets.sources import LiveId
 from sync_assets.sources.files import FileClient
 from sync_assets.sources.freshdesk_documents import article_document, ticket_document
-from sync_assets.sources.http import ApiClient, ApiStatusError, Limits, RateLimit, Reply
+from sync_assets.sources.freshdesk_graph import with_graph
+from sync_assets.sources.http import ApiClient, ApiStatusError, BaseUrl, Limits, RateLimit, Reply
 from sync_assets.text import decode
 
 STREAMS = ("tickets", "articles")
@@ -40,7 +42,7 @@ class Account(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base_url: str = Field(description="Root of the account, such as https://acme.freshdesk.com")
+    base_url: BaseUrl = Field(description="Root of the account, such as https://acme.freshdesk.com")
     api_key: SecretStr = Field(min_length=1, description="API key of an agent who may see all that is to be synced")
     languages: list[Language] | None = Field(
         default=None,
@@ -58,19 +60,8 @@ class Account(BaseModel):
 
     @field_validator("base_url")
     @classmethod
-    def _root(cls, value: str) -> str:
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/").removesuffix("/api/v2")
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
+    def _without_api(cls, value: str) -> str:
+        return value.removesuffix("/api/v2")
 
 
 class Source:
@@ -110,6 +101,7 @@ class Source:
             hosts=account.attachment_hosts,
             setting=f"{self._setting}.attachment_hosts",
             limits=account.limits,
+            account=self._api,
             transport=transport,
         )
         self._addresses: dict[str, dict[str, str]] = {}
@@ -153,7 +145,8 @@ class Source:
 
     def to_document(self, stream: str, record: Record) -> Document:
         to_document = article_document if self._is_articles(stream) else ticket_document
-        return to_document(self._tenant, self._account.base_url, record.record_id, record.payload)
+        document = to_document(self._tenant, self._account.base_url, record.record_id, record.payload)
+        return with_graph(document, self._account.base_url, record.payload)
 
     def read_file(self, locator: str, max_bytes: int) -> bytes:
         """See `sync_assets.sources.FileSource`. Addresses are signed for a short time, so they are asked for anew.
@@ -396,7 +389,9 @@ class Source:
         for row in self._readable_list("/groups"):
             labels.groups[row.get("id")] = row.get("name")
         for row in self._readable_list("/agents"):
-            labels.agents[row.get("id")] = (row.get("contact") or {}).get("name")
+            contact = row.get("contact") or {}
+            labels.agents[row.get("id")] = contact.get("name")
+            labels.addresses[row.get("id")] = contact.get("email")
         return labels
 
     def _readable_list(self, path: str) -> list[Json]:
@@ -421,7 +416,7 @@ class Source:
         rows: Any = [] if reply.body is None else reply.body
         if not isinstance(rows, list):
             raise self._nonsense(path, "a list")
-        return rows, reply.has_next or len(rows) >= int(params["per_page"])
+        return rows, reply.next_url is not None or len(rows) >= int(params["per_page"])
 
     def _object(self, path: str) -> Json:
         body = self._api.get(path).body
@@ -491,12 +486,13 @@ class _Parents:
 
 @dataclass
 class _Labels:
-    """Names from the account's own lists: custom statuses, custom fields, groups and agents."""
+    """From the account's own lists: names of custom statuses, custom fields, groups and agents; agents' addresses."""
 
     statuses: dict[str, Any] = field(default_factory=dict[str, Any])
     fields: dict[str, Any] = field(default_factory=dict[str, Any])
     groups: dict[Any, Any] = field(default_factory=dict[Any, Any])
     agents: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    addresses: dict[Any, Any] = field(default_factory=dict[Any, Any])
 
     def add_field(self, row: Json) -> None:
         """Take up one row of `/ticket_fields` ("Ticket Fields") or `/admin/ticket_fields`, whose choices are a list."""
@@ -528,6 +524,7 @@ class _Labels:
                 for agent_id in [ticket.get("responder_id"), *authors]
                 if (name := _name(_of(self.agents, agent_id)))
             },
+            "agent_email": _name(_of(self.addresses, ticket.get("responder_id"))),
             "fields": {
                 key: label
                 for key in (custom if isinstance(custom, dict) else {})

@@ -1,29 +1,32 @@
 """GitLab: issues, merge requests, commits, files and wikis of projects.
 
 What belongs here: the account, and which projects are read or reported as out of reach. What does not: requests
-(`gitlab_web.py`), what a record is made of (`gitlab_work.py`, `gitlab_repository.py`), which files are worth reading
-(`gitlab_files.py`), and how a record becomes a document (`gitlab_documents.py`).
+(`gitlab_web.py`), what a record is made of (`gitlab_work.py`, `gitlab_repository.py`, `gitlab_wikis.py`), which files
+are worth reading (`gitlab_files.py`), and how a record becomes a document (`gitlab_documents.py`).
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, NamedTuple, Protocol, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.gitlab_documents import DOCUMENTS
 from sync_assets.sources.gitlab_files import FileRules
-from sync_assets.sources.gitlab_repository import Commits, Files, Wikis
+from sync_assets.sources.gitlab_graph import with_graph
+from sync_assets.sources.gitlab_repository import Commits, Files
 from sync_assets.sources.gitlab_web import NOT_SHOWN, Project, Web, deleted, malformed
+from sync_assets.sources.gitlab_wikis import Wikis
 from sync_assets.sources.gitlab_work import Work
-from sync_assets.sources.http import ApiStatusError, Limits, Timer
+from sync_assets.sources.http import ApiStatusError, BaseUrl, Limits, Timer
 
 STREAMS = ("issues", "merge_requests", "commits", "files", "wikis")
 
@@ -38,7 +41,7 @@ class Account(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base_url: str = Field(default="https://gitlab.com", description="Root of the instance, without /api/v4")
+    base_url: BaseUrl = Field(default="https://gitlab.com", description="Root of the instance, without /api/v4")
     token: SecretStr = Field(min_length=1, description="Access token with the scope read_api")
     projects: list[Pattern] | None = Field(
         default=None,
@@ -53,17 +56,6 @@ class Account(BaseModel):
     commit_days: int = Field(default=365, ge=1, le=36_500, description="Older commits are left out, in days")
     limits: Limits = Field(default_factory=Limits, description="How fast and how patiently the account is asked")
 
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, value: str) -> str:
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/")
-
     @property
     def named(self) -> list[str]:
         """What `projects` names by path or id, and not by a glob."""
@@ -77,11 +69,6 @@ class Account(BaseModel):
         return not self.excludes(project) and (
             self.projects is None or _matches(self.projects, project.id, project.path_with_namespace)
         )
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
 
 
 class _Kind(Protocol):
@@ -145,6 +132,7 @@ class Source:
             account.token.get_secret_value(),
             setting=self._setting,
             limits=account.limits,
+            max_file_bytes=account.files.max_bytes,
             clock=clock,
             timer=timer,
             transport=transport,
@@ -160,8 +148,9 @@ class Source:
     def check(self) -> str:
         user = self._web.get("/user")
         projects = self._projects()
-        for problem in projects.problems.values():
-            raise SourceError(f"{self._tenant}: {problem}.", f"Correct {self._setting}.projects.")
+        if projects.problems:
+            problems = "; ".join(projects.problems.values())
+            raise SourceError(f"{self._tenant}: {problems}.", f"Correct {self._setting}.projects.")
         name = user.get("username") if isinstance(user, dict) else None
         return f"{self._web.host}, user {name}, {len(projects.readable)} projects to sync"
 
@@ -170,7 +159,7 @@ class Source:
         times: list[datetime] = []
         for project in self._projects().readable.values():
             try:
-                if _has_branch(kind, project):
+                if self._why_not_listed(kind, project) is None:
                     times += kind.span(project)
             except ApiStatusError as error:
                 self._reason(kind, project, error)
@@ -182,14 +171,12 @@ class Source:
         for entry, problem in projects.problems.items():
             yield malformed(f"{_UNREADABLE}-{entry}", problem, self._clock())
         for project in projects.readable.values():
-            if not _has_branch(kind, project):
+            if self._why_not_listed(kind, project) is not None:
                 continue
             try:
                 yield from kind.changed(project, since, until)
             except ApiStatusError as error:
-                reason = self._reason(kind, project, error)
-                if not project.is_off(kind.feature):
-                    yield malformed(f"{kind.name}-{project.id}", reason, self._clock())
+                yield malformed(f"{kind.name}-{project.id}", self._reason(kind, project, error), self._clock())
 
     def live_ids(self, stream: str) -> Iterator[LiveId | Hidden]:
         kind = self._kind(stream)
@@ -200,8 +187,8 @@ class Source:
                 yield Hidden(prefix=f"{kind.name}-{entry}-", reason=problem)
         for project in projects.readable.values():
             prefix = f"{kind.name}-{project.id}-"
-            if not _has_branch(kind, project):
-                yield Hidden(prefix=prefix, reason=f"{project.path_with_namespace} shows no default branch")
+            if (why_not := self._why_not_listed(kind, project)) is not None:
+                yield Hidden(prefix=prefix, reason=why_not)
                 continue
             try:
                 yield from kind.listed(project)
@@ -212,11 +199,13 @@ class Source:
         kind = self._kind(stream)
         wanted = list(record_ids)
         if wanted:
-            yield from self._web.map(partial(self._now, kind, self._projects()), wanted)
+            # A project that was lost may have thousands of records: it is asked for once.
+            why_not_followed = cache(self._why_not_followed)
+            yield from self._web.map(partial(self._now, kind, self._projects(), why_not_followed), wanted)
 
     def to_document(self, stream: str, record: Record) -> Document:
         self._kind(stream)
-        return DOCUMENTS[stream](self._tenant, record.record_id, record.payload)
+        return with_graph(DOCUMENTS[stream](self._tenant, record.record_id, record.payload), record.payload)
 
     def close(self) -> None:
         self._web.close()
@@ -254,17 +243,33 @@ class Source:
         """Why something is not shown; any other error passes through."""
         if error.status not in NOT_SHOWN:
             raise error
+        return self._unseen(what, f"status {error.status}")
+
+    def _unseen(self, what: str, why: str) -> str:
         return (
-            f"{self._web.host} does not show {what} (status {error.status}): let the token's user see it, or name the "
-            f"project in {self._setting}.exclude_projects to remove what is stored of it"
+            f"{self._web.host} does not show {what} ({why}): let the token's user see it, or name the project in "
+            f"{self._setting}.exclude_projects to remove what is stored of it"
         )
 
     def _reason(self, kind: _Kind, project: Project, error: ApiStatusError) -> str:
         return self._not_shown(f"the {kind.feature} of {project.path_with_namespace} ({project.id})", error)
 
+    def _why_not_listed(self, kind: _Kind, project: Project) -> str | None:
+        """What the project itself says against asking for a stream's records, which may look like an empty listing."""
+        if project.hides(kind.feature):
+            return self._unseen(
+                f"the {kind.feature} of {project.path_with_namespace} ({project.id})",
+                "switched off or for members only",
+            )
+        if kind.feature == "repository" and project.branch is None:
+            return f"{project.path_with_namespace} shows no default branch"
+        return None
+
     # Single records
 
-    def _now(self, kind: _Kind, projects: _Projects, record_id: str) -> Record:
+    def _now(
+        self, kind: _Kind, projects: _Projects, why_not_followed: Callable[[str], str | None], record_id: str
+    ) -> Record:
         """A record as it is now. Runs in the client's threads."""
         name, _, rest = record_id.partition("-")
         if name == _UNREADABLE:
@@ -278,25 +283,24 @@ class Source:
             return deleted(record_id, self._clock())
         project = projects.readable.get(int(number))
         if project is None:
-            return self._of_no_project(record_id, number)
-        if not _has_branch(kind, project):
-            problem = f"{project.path_with_namespace} shows no default branch"
-            return malformed(record_id, problem, self._clock())
+            problem = why_not_followed(number)
+            return malformed(record_id, problem, self._clock()) if problem else deleted(record_id, self._clock())
+        if (why_not := self._why_not_listed(kind, project)) is not None:
+            return malformed(record_id, why_not, self._clock()) if rest else deleted(record_id, self._clock())
         return self._of_project(kind, project, record_id, rest)
 
-    def _of_no_project(self, record_id: str, number: str) -> Record:
-        """A record whose project is not among those to sync: left out on purpose, or out of reach."""
+    def _why_not_followed(self, number: str) -> str | None:
+        """Why a project is not among those to sync; None where the settings leave it out."""
         try:
             project = self._web.project(number)
         except ApiStatusError as error:
-            return malformed(record_id, self._not_shown(f"project {number}", error), self._clock())
+            return self._not_shown(f"project {number}", error)
         if not self._account.selects(project):
-            return deleted(record_id, self._clock())
-        problem = (
+            return None
+        return (
             f"the token's user is no member of {project.path_with_namespace} any more: make it one, or name the "
             f"project in {self._setting}.exclude_projects to remove what is stored of it"
         )
-        return malformed(record_id, problem, self._clock())
 
     def _of_project(self, kind: _Kind, project: Project, record_id: str, rest: str) -> Record:
         try:
@@ -308,17 +312,9 @@ class Source:
         try:
             kind.probe(project)
         except ApiStatusError as error:
-            reason = self._reason(kind, project, error)
-            if not rest and project.is_off(kind.feature):
-                return deleted(record_id, self._clock())
-            return malformed(record_id, reason, self._clock())
+            return malformed(record_id, self._reason(kind, project, error), self._clock())
         reason = kind.explain_absence(project) if rest else None
         return malformed(record_id, reason, self._clock()) if reason else deleted(record_id, self._clock())
-
-
-def _has_branch(kind: _Kind, project: Project) -> bool:
-    """Whether a project shows what a stream of its repository needs; an empty repository has no branch."""
-    return kind.feature != "repository" or project.default_branch is not None
 
 
 def _matches(entries: Iterable[str], project_id: int, path: str | None) -> bool:

@@ -1,8 +1,8 @@
 """From what GitLab sends to documents: which texts there are, who may find them, and what stands beside them.
 
-What belongs here: pure functions of a payload as `gitlab_work.py` and `gitlab_repository.py` build it. Embedded texts
-hold nothing that changes without the words changing (state, labels, visibility), and metadata no mail address.
-Descriptions are Markdown as it stands; references (`#12`, `!34`, `@user`) stay text.
+What belongs here: pure functions of a payload as `gitlab_work.py`, `gitlab_repository.py` and `gitlab_wikis.py` build
+it. Embedded texts hold nothing that changes without the words changing (state, labels, visibility), and metadata no
+mail address. Descriptions are Markdown as it stands; references (`#12`, `!34`, `@user`) stay text.
 """
 
 import base64
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from sync_assets.documents import Document, Part, Visibility, public_metadata
-from sync_assets.sources.gitlab_files import decoded, language_of, why_not_by_name
+from sync_assets.sources.gitlab_files import NO_FILE, decoded, language_of, why_not_by_name
 from sync_assets.sources.gitlab_payloads import (
     CommitPayload,
     Diff,
@@ -27,6 +27,10 @@ from sync_assets.sources.gitlab_payloads import (
 from sync_assets.sources.payloads import read_payload
 
 PLATFORM = "gitlab"
+
+# GitLab sends the differences of no more files of a commit; of a merge request it says so itself.
+_MOST_DIFFS = 1000
+_MORE = "more files than GitLab sends"
 
 
 class _Audience(NamedTuple):
@@ -72,6 +76,8 @@ def merge_request_document(tenant: str, record_id: str, payload: Any) -> Documen
     audience = _audience(read.project.is_public)
     of_code = _audience(read.project.is_public and read.project.code_is_public)
     diffs, left_out = _diffs(read.diffs, of_code)
+    if str(read.changes_count).endswith("+"):
+        left_out.append(_MORE)
     parts = [
         _part("header", "header", f"Merge request !{request.iid}: {_line(request.title)}", audience),
         _part("description", "description", _text(request.description), audience),
@@ -103,6 +109,8 @@ def commit_document(tenant: str, record_id: str, payload: Any) -> Document:
     first, _, rest = _text(commit.message).partition("\n")
     title = _line(first or commit.title or "") or f"Commit {commit.id[:8]}"
     diffs, left_out = _diffs(read.diffs, audience)
+    if len(read.diffs) >= _MOST_DIFFS:
+        left_out.append(_MORE)
     parts = [
         _part("header", "header", title, audience),
         _part("description", "description", rest.strip(), audience),
@@ -132,7 +140,8 @@ def file_document(tenant: str, record_id: str, payload: Any) -> Document:
     project, file, audience = read.project, read.item, _audience(read.project.is_public)
     language = language_of(file.file_path)
     text = "" if file.left_out else decoded(base64.b64decode(file.content))
-    role = "body" if language == "markdown" else "code" if language else "description"
+    # A page is cut by its headings and does not repeat the title, which is the path here: moving embeds nothing.
+    role = "page" if language == "markdown" else "code" if language else "description"
     facts = public_metadata({"language": language, "path": file.file_path})
     part = Part(path=role, role=role, text=text, **audience._asdict(), metadata=facts if role == "code" else {})
     url = f"{project.web_url}/-/blob/{quote(f'{project.branch}/{file.file_path}')}" if project.web_url else None
@@ -238,7 +247,6 @@ def _diffs(diffs: Sequence[Diff], audience: _Audience) -> tuple[list[Part], list
     for diff in diffs:
         why_not = _why_not(diff)
         if why_not is None:
-            # A file that becomes a link comes in two pieces.
             texts[diff.new_path] = texts.get(diff.new_path, "") + _diff_text(diff)
         else:
             left_out.append(f"{diff.new_path} ({why_not})")
@@ -250,6 +258,8 @@ def _diffs(diffs: Sequence[Diff], audience: _Audience) -> tuple[list[Part], list
 
 
 def _why_not(diff: Diff) -> str | None:
+    if diff.a_mode in NO_FILE or diff.b_mode in NO_FILE:
+        return "no file"
     if diff.too_large:
         return "too large"
     if diff.generated_file:

@@ -96,6 +96,9 @@ _NAMES = {
     "cmakelists.txt": "cmake",
 }
 
+# Modes in a tree that are no file: a link to another path, and another repository.
+NO_FILE = ("120000", "160000")
+
 # What sources that are not UTF-8 are written in. Among all encodings a few accents would fit too many.
 _ENCODINGS = ["cp1252", "cp1251", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "utf_16"]
 _FOREIGN_WORD = re.compile(rb"[\x80-\xff]{2}")

@@ -1,6 +1,7 @@
-"""Forms of what `gitlab_work.py` and `gitlab_repository.py` put into payloads: what documents read of them.
+"""Forms of the payloads that `gitlab_work.py`, `gitlab_repository.py` and `gitlab_wikis.py` build.
 
-What belongs here: fields and their types. What does not: what becomes of them (`gitlab_documents.py`).
+What belongs here: the fields that documents read, and their types. What does not: what becomes of them
+(`gitlab_documents.py`).
 """
 
 from sync_assets.sources.payloads import Payload
@@ -12,7 +13,7 @@ class Project(Payload):
     web_url: str | None = None
     branch: str | None = None
     is_public: bool
-    code_is_public: bool
+    code_is_public: bool = False
 
 
 class Person(Payload):
@@ -67,6 +68,8 @@ class Note(Payload):
 class Diff(Payload):
     old_path: str | None = None
     new_path: str
+    a_mode: str | None = None
+    b_mode: str | None = None
     diff: str | None = None
     renamed_file: bool | None = None
     collapsed: bool | None = None
@@ -109,6 +112,7 @@ class MergeRequestPayload(Payload):
     item: MergeRequest
     notes: list[Note] = []
     diffs: list[Diff] = []
+    changes_count: str | None = None
 
 
 class CommitPayload(Payload):

@@ -6,10 +6,9 @@ description (docs.gitlab.com/api/rest).
 """
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from threading import local
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeGuard, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -18,6 +17,7 @@ from pydantic import AwareDatetime, Strict
 from sync_assets.documents import Record
 from sync_assets.errors import SourceError
 from sync_assets.hashing import digest
+from sync_assets.sources.gitlab_wire import API, Wire
 from sync_assets.sources.http import ApiClient, ApiStatusError, Limits, Timer
 from sync_assets.sources.payloads import Payload, read_payload
 
@@ -30,9 +30,7 @@ AwareTime = Annotated[AwareDatetime, Strict(False)]
 # What a request is answered with where the token's user may not see something, or where it is not there.
 NOT_SHOWN = (403, 404)
 
-_API = "/api/v4"
 _NO_KEYSET = 405
-_MOVED = (301, 308)
 # GitLab lists no further than this by page number.
 _LAST_OFFSET = 50_000
 # From this role (Planner) on, members see confidential issues.
@@ -57,27 +55,43 @@ class Project(Payload):
     web_url: str | None = None
     visibility: str | None = None
     default_branch: str | None = None
+    empty_repo: bool = False
     created_at: AwareTime
     issues_access_level: str | None = None
     merge_requests_access_level: str | None = None
     repository_access_level: str | None = None
     wiki_access_level: str | None = None
     permissions: _Permissions | None = None
+    # Not sent: whether the project is in the listing of those that the token's user is a member of.
+    is_member: bool = False
 
     def facts(self, feature: str) -> Json:
-        """What documents of a feature (`issues`, `repository`, ...) say of their project."""
-        return {
+        """What documents of a feature (`issues`, `repository`, ...) say of their project, and nothing else: a change
+        of it has them all read again."""
+        facts: Json = {
             "id": self.id,
             "path": self.path_with_namespace,
             "web_url": self.web_url,
-            "branch": self.default_branch,
             "is_public": self._is_public(feature),
-            "code_is_public": self._is_public("repository"),
         }
+        match feature:
+            case "repository":
+                return facts | {"branch": self.branch}
+            case "merge_requests":
+                return facts | {"code_is_public": self._is_public("repository")}
+            case _:
+                return facts
 
-    def is_off(self, feature: str) -> bool:
-        """Whether the project itself says that it has switched the feature off."""
-        return self._level(feature) == "disabled"
+    @property
+    def branch(self) -> str | None:
+        """The default branch; of an empty repository GitLab names one that is not there."""
+        return None if self.empty_repo else self.default_branch
+
+    def hides(self, feature: str) -> bool:
+        """Whether the project itself says that it shows a feature to nobody, or to its members only. Its listing may
+        then be an empty one, as if nothing were there."""
+        level = self._level(feature)
+        return level == "disabled" or (level == "private" and not self.is_member)
 
     @property
     def sees_confidential(self) -> bool:
@@ -93,42 +107,12 @@ class Project(Payload):
         return getattr(self, f"{feature}_access_level")
 
 
-class _Wire(httpx.Auth):
-    """Puts the token on requests, and follows a moved project's address, both on the account's own host only.
-
-    The address of the next page, which `Reply` does not carry, is kept for the thread that asked.
-    """
-
-    def __init__(self, root: str, token: str) -> None:
-        self._root = httpx.URL(root)
-        self._token = token
-        self._seen = local()
-
-    @property
-    def next_url(self) -> str | None:
-        """The next page's address in the last answer that this thread got."""
-        return self._seen.next_url
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["PRIVATE-TOKEN"] = self._token
-        response = yield request
-        target = request.url.join(response.headers.get("Location", ""))
-        if response.status_code in _MOVED and self.is_ours(target):
-            response = yield httpx.Request("GET", target, headers=request.headers)
-        self._seen.next_url = response.links.get("next", {}).get("url")
-
-    def is_ours(self, url: httpx.URL) -> bool:
-        """Whether an address is below the account's own, so that the token may be sent there."""
-        root = self._root
-        below = url.path.startswith(f"{root.path.rstrip('/')}{_API}/")
-        return (url.scheme, url.host, url.port, below) == (root.scheme, root.host, root.port, True)
-
-
 class Web:
     """One account's requests.
 
     Args:
         setting: where the account is configured, for remedies.
+        max_file_bytes: larger files raise `FileTooLarge`.
         clock: wall clock, for `observed_at`.
         transport: takes the place of the network in tests.
     """
@@ -141,6 +125,7 @@ class Web:
         *,
         setting: str,
         limits: Limits,
+        max_file_bytes: int,
         clock: Callable[[], datetime],
         timer: Timer,
         transport: httpx.BaseTransport | None,
@@ -150,7 +135,7 @@ class Web:
         self._setting = setting
         self._root = root
         self._page_size = limits.page_size
-        self._wire = _Wire(root, token)
+        self._wire = Wire(root, token, max_file_bytes)
         self._api = ApiClient(
             tenant,
             root,
@@ -174,30 +159,33 @@ class Web:
         self._api.close()
 
     def get(self, path: str, params: Params | None = None) -> Any:
-        """One answer. Raises as `ApiClient.get`."""
-        return self._api.get(f"{_API}{path}", params).body
+        """One answer. Raises as `ApiClient.get`, and `FileTooLarge`."""
+        return self._api.get(f"{API}{path}", params).body
 
     def page(self, path: str, params: Params) -> list[Any]:
         """One page of a listing."""
         return self._list_of(path, self.get(path, {"per_page": self._page_size, **params}))
 
-    def rows(self, path: str, params: Params | None = None) -> Iterator[Any]:
+    def rows(self, path: str, params: Params | None = None, *, is_limited: bool = True) -> Iterator[Any]:
         """All rows of a listing, by the links from page to page.
+
+        Args:
+            is_limited: whether GitLab ends the listing at a number of rows; one that git makes goes on.
 
         Raises:
             SourceError: the listing broke off, leads to another host, or is longer than GitLab lists by page number.
         """
         first = {"per_page": self._page_size, **(params or {})}
-        target, query = f"{_API}{path}", first
+        target, query = f"{API}{path}", first
         read = 0
         while True:
-            rows = self._list_of(path, self._api.get(target, query).body)
+            reply = self._api.get(target, query)
+            rows, next_url = self._list_of(path, reply.body), reply.next_url
             read += len(rows)
-            next_url = self._wire.next_url
             yield from rows
             if not next_url:
                 return
-            if read >= _LAST_OFFSET and "pagination=keyset" not in next_url:
+            if is_limited and read >= _LAST_OFFSET and "pagination=keyset" not in next_url:
                 raise SourceError(
                     f"{self.tenant}: {self.host} lists no more than {_LAST_OFFSET} rows of {path} by page number.",
                     f"Leave the project out with {self._setting}.exclude_projects, or ask for a shorter time.",
@@ -229,8 +217,9 @@ class Web:
         start, page = since, 1
         while start < until:
             window = {"updated_after": wire_time(start), "updated_before": wire_time(until)}
-            rows = self.page(path, {**params, **order, **window, "page": page})
-            has_next = bool(self._wire.next_url)
+            query = {"per_page": self._page_size, **params, **order, **window, "page": page}
+            reply = self._api.get(f"{API}{path}", query)
+            rows = self._list_of(path, reply.body)
             times: list[datetime] = []
             for row in rows:
                 moment = moment_of(row, "updated_at")
@@ -240,7 +229,7 @@ class Web:
                 if (key is None or key not in seen) and (moment is None or since <= moment < until):
                     seen.add(key)
                     yield row, moment
-            if not has_next:
+            if not reply.next_url:
                 return
             newest = max(times, default=start)
             start, page = (newest, 1) if newest > start else (start, page + 1)
@@ -252,7 +241,7 @@ class Web:
     def member_projects(self) -> list[Project]:
         """All projects that the token's user is a member of."""
         rows = self.keyset_rows("/projects", {"membership": "true", "order_by": "id", "sort": "asc"})
-        return [self._read_project(row) for row in rows]
+        return [self._read_project(row).model_copy(update={"is_member": True}) for row in rows]
 
     def unreadable(self, path: str) -> SourceError:
         """The error of a listing with a row that nobody can tell the record of."""
@@ -307,6 +296,11 @@ def deleted(record_id: str, now: datetime) -> Record:
     return Record(record_id=record_id, event="deleted", observed_at=now)
 
 
+def odd(record_id: str, now: datetime, payload: Any) -> Record:
+    """What stands for a record whose own address answered with something else."""
+    return malformed(record_id, "GitLab answered with something other than the record", now, payload)
+
+
 def malformed(record_id: str, problem: str, now: datetime, payload: Any = None) -> Record:
     return Record(record_id=record_id, event="malformed", observed_at=now, problem=problem, payload=payload)
 
@@ -323,6 +317,11 @@ def moment_of(row: Any, key: str) -> datetime | None:
 def wire_time(moment: datetime) -> str:
     """A moment as GitLab takes it, in whole milliseconds; `Z`, since a `+` would have to be escaped."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def is_of(row: Any, key: str, value: Any) -> TypeGuard[Json]:
+    """Whether an answer is the record that was asked for."""
+    return isinstance(row, dict) and row.get(key) == value
 
 
 def version_of(*values: Any) -> str:

@@ -9,7 +9,17 @@ from typing import Any
 
 from sync_assets.documents import Record
 from sync_assets.sources import LiveId
-from sync_assets.sources.gitlab_web import Json, Project, Web, live, malformed, moment_of, version_of
+from sync_assets.sources.gitlab_web import (
+    Json,
+    Project,
+    Web,
+    is_of,
+    live,
+    malformed,
+    moment_of,
+    odd,
+    version_of,
+)
 from sync_assets.sources.http import ApiStatusError
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -39,7 +49,9 @@ _FACTS = (
 class Work:
     """Issues or merge requests. Each brings its notes, since these have no listing by time of their own.
 
-    Every new note moves the parent's `updated_at`, and a removed one its count of notes, which is in `cheap_version`.
+    A new or edited note moves the parent's `updated_at` unless that was moved less than a minute before. A new or
+    removed one also changes the count of notes, which is in `cheap_version`; an edit within that minute, and another
+    name of who wrote a note, show once the parent changes again.
     """
 
     def __init__(self, web: Web, name: str, feature: str) -> None:
@@ -77,7 +89,10 @@ class Work:
             )
 
     def now(self, project: Project, rest: str) -> Record:
-        return self._completed(project, self._web.get(f"{self._path(project)}/{int(rest)}"))
+        row = self._web.get(f"{self._path(project)}/{int(rest)}")
+        if not is_of(row, "iid", int(rest)):
+            return odd(self._id(project, rest), self._web.clock(), row)
+        return self._completed(project, row, row)
 
     def explain_absence(self, project: Project) -> str | None:
         """Why a record that answers 404 may still be there; None where it is gone."""
@@ -95,11 +110,14 @@ class Work:
         return f"{self.name}-{project.id}-{iid}"
 
     def _version(self, project: Project, row: Json) -> str:
-        people = [row.get("author"), *(row.get("assignees") or [])]
-        names = [[one.get("username"), one.get("name")] if isinstance(one, dict) else None for one in people]
+        assignees = row.get("assignees")
+        # GitLab lists them in no order that holds.
+        people = [_named(row.get("author")), *sorted(map(_named, assignees if isinstance(assignees, list) else []))]
         milestone = row.get("milestone")
         title = milestone.get("title") if isinstance(milestone, dict) else None
-        return version_of(project.facts(self.feature), [row.get(fact) for fact in _FACTS], names, title)
+        # Who sees more of a project than before, sees more notes of what has not changed.
+        facts = [project.facts(self.feature), project.sees_confidential]
+        return version_of(facts, [row.get(fact) for fact in _FACTS], people, title)
 
     def _whole(self, project: Project, row: Any) -> Record:
         """A listed row with the rest of its record. Runs in the client's threads."""
@@ -107,15 +125,20 @@ class Work:
         if not isinstance(row, dict) or not isinstance(row.get("iid"), int):
             return malformed(f"malformed-{version_of(row)}", "its iid is missing or not a number", now, row)
         try:
-            return self._completed(project, row)
+            whole = row
+            if self.name == "merge_request":
+                whole = self._web.get(f"{self._path(project)}/{row['iid']}")
+            return self._completed(project, row, whole)
         except ApiStatusError as error:
             return malformed(self._id(project, row["iid"]), error.message, now, row)
 
-    def _completed(self, project: Project, row: Json) -> Record:
+    def _completed(self, project: Project, row: Json, whole: Any) -> Record:
+        """A record from its row and, for a merge request, its own answer, which alone counts the changed files."""
         path = f"{self._path(project)}/{row['iid']}"
         payload: Json = {"project": project.facts(self.feature), "item": row}
         payload["notes"] = list(self._web.rows(f"{path}/notes", {"order_by": "created_at", "sort": "asc"}))
         if self.name == "merge_request":
+            payload["changes_count"] = whole.get("changes_count") if isinstance(whole, dict) else None
             payload["diffs"] = list(self._web.rows(f"{path}/diffs"))
         return live(
             self._id(project, row["iid"]),
@@ -124,3 +147,8 @@ class Work:
             payload,
             self._web.clock(),
         )
+
+
+def _named(person: Any) -> list[str]:
+    """What documents say of a person."""
+    return [str(person.get("username")), str(person.get("name"))] if isinstance(person, dict) else []

@@ -10,17 +10,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import httpx
 import orjson
 from pybreaker import STATE_CLOSED, CircuitBreaker, CircuitBreakerError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pyrate_limiter import Duration, InMemoryBucket, Rate, RateItem
 
 from sync_assets.errors import SourceError
@@ -30,6 +30,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WINDOW = 60.0
+_LONGEST_WINDOW = 3600.0
+
+
+def _root(value: str) -> str:
+    try:
+        url = httpx.URL(value)
+    except httpx.InvalidURL:
+        raise ValueError("not a URL") from None
+    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
+        raise ValueError("must be http(s)://host, without user, query and fragment")
+    return value.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_root)]
+"""Root of an account's addresses, without a trailing slash."""
 
 
 class Limits(BaseModel):
@@ -84,11 +99,11 @@ class Reply:
 
     Attributes:
         body: the JSON value; None for status 204.
-        has_next: a `Link` header with `rel="next"` (RFC 8288) says that there is a further page.
+        next_url: address of the next page, where a `Link` header with `rel="next"` (RFC 8288) names one.
     """
 
     body: Any
-    has_next: bool
+    next_url: str | None
 
 
 class Timer(NamedTuple):
@@ -213,6 +228,25 @@ class ApiClient:
             for future in pending:
                 future.cancel()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Waits for a turn of the account and holds one of its slots: for a request to it that is not this client's.
+
+        Raises:
+            SourceError: no turn within `limits.total_timeout`.
+        """
+        self._budget.wait()
+        try:
+            self._take_turn("", None)
+        except _Unusable as error:
+            raise SourceError(f"{self._tenant}: {self.host} was not asked, {error}.", _transient_remedy(429)) from None
+        with self._slots:
+            yield
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Learn about the account's limit from the answer to such a request."""
+        self._budget.note(headers)
+
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
         self._http.close()
@@ -234,7 +268,7 @@ class ApiClient:
     def _attempt(self, request: "_Request") -> Reply:
         self._budget.wait()
         self._routes.wait(request.route)
-        self._take_turn(request)
+        self._take_turn(request.route, request.per_minute)
         try:
             with self._slots:
                 response = self._http.get(f"{self._base_url}{request.path}", params=request.params)
@@ -253,23 +287,23 @@ class ApiClient:
                 self._remedy(status),
                 status,
             )
-        has_next = "next" in response.links
+        next_url = response.links.get("next", {}).get("url")
         if status == 204:
-            return Reply(None, has_next)
+            return Reply(None, next_url)
         try:
             body = _parsed(response.content)
         except ValueError:
             raise _Unusable("the body is not complete JSON") from None
         if self._failure_of is not None and (failure := self._failure_of(body)) is not None:
             raise _Unusable(failure)
-        return Reply(body, has_next)
+        return Reply(body, next_url)
 
-    def _take_turn(self, request: "_Request") -> None:
+    def _take_turn(self, route: str, per_minute: int | None) -> None:
         """Wait until a request may start, by the account's settings and by its route."""
         limits, account = self._limits, (self._tenant, self.host)
         turns = [_turns(*account, "", limits.requests_per_minute, limits.request_delay, self._timer)]
-        if request.per_minute is not None:
-            turns.append(_turns(*account, request.route, request.per_minute, 0, self._timer))
+        if per_minute is not None:
+            turns.append(_turns(*account, route, per_minute, 0, self._timer))
         for each in turns:
             if each is not None and not each.take(limits.total_timeout):
                 raise _Unusable(
@@ -328,9 +362,10 @@ class _Unusable(Exception):
 
 
 class _Budget:
-    """Slows down before the account's own limit is used up, from the X-RateLimit headers of its answers.
+    """Slows down before the account's own limit is used up, from the headers of its answers.
 
-    A window is taken to last a minute from the first answer seen in it, which is never earlier than it really began.
+    A window ends when GitLab's answers say so. Any other one is taken to last a minute from the first answer seen in
+    it, which is never earlier than it really began.
     """
 
     def __init__(self, reserve_share: float, timer: Timer) -> None:
@@ -349,9 +384,8 @@ class _Budget:
             self._timer.sleep(min(delay, _WINDOW))
 
     def note(self, headers: Mapping[str, str]) -> None:
-        try:
-            seen = RateLimit(int(headers["X-RateLimit-Total"]), int(headers["X-RateLimit-Remaining"]))
-        except (KeyError, ValueError):
+        seen = _rate_limit(headers)
+        if seen is None:
             return
         with self._lock:
             now = self._timer.clock()
@@ -360,7 +394,25 @@ class _Budget:
                 self._window_began = now
             self.last = seen
             short = seen.remaining < seen.total * self._reserve_share
-            self._paused_until = self._window_began + _WINDOW if short else now
+            left = _seconds_left(headers)
+            ends = self._window_began + _WINDOW if left is None else now + left
+            self._paused_until = ends if short else now
+
+
+def _rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
+    """What an answer says of the account's limit, in Freshdesk's or GitLab's headers."""
+    for prefix, total in (("X-RateLimit", "Total"), ("RateLimit", "Limit")):
+        with suppress(KeyError, ValueError):
+            return RateLimit(int(headers[f"{prefix}-{total}"]), int(headers[f"{prefix}-Remaining"]))
+    return None
+
+
+def _seconds_left(headers: Mapping[str, str]) -> float | None:
+    """How long the window lasts that an answer tells the end of, in seconds since 1970; None where that can't be."""
+    with suppress(KeyError, ValueError):
+        left = float(headers["RateLimit-Reset"]) - datetime.now(UTC).timestamp()
+        return left if 0 < left <= _LONGEST_WINDOW else None
+    return None
 
 
 class _RouteBudgets:
@@ -447,18 +499,23 @@ def _raise(error: Exception | None) -> None:
         raise error
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that an answer asks to wait: a number or a date (RFC 9110, section 10.2.3), or a number in its body."""
-    value = response.headers.get("Retry-After", "")
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to wait, as a number or a date (RFC 9110, section 10.2.3); None where it does not."""
+    value = headers.get("Retry-After", "")
     with suppress(ValueError):
         return max(0.0, float(value))
     with suppress(ValueError, TypeError):
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    with suppress(ValueError, KeyError):  # Backlog's, in seconds since 1970
+        return max(0.0, float(headers["X-RateLimit-Reset"]) - datetime.now(UTC).timestamp())
+    return None
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """The same, also where a number in the body says it, as Discord's does."""
     with suppress(ValueError, TypeError, KeyError):
         return max(0.0, float(_parsed(response.content)["retry_after"]))
-    with suppress(ValueError, KeyError):  # Backlog's, in seconds since 1970
-        return max(0.0, float(response.headers["X-RateLimit-Reset"]) - datetime.now(UTC).timestamp())
-    return None
+    return retry_after(response.headers)
 
 
 def _transient_remedy(status: int | None) -> str:

@@ -6,7 +6,8 @@ What belongs here: which channels are wanted, and which of their conversations. 
 
 A record is a thread with its root, or a channel's messages of one day (UTC) outside threads. Slack tells no
 modification times, so a record's is the time of its latest message, and all that an edit, a deletion, a new name or a
-new member changes shows in `cheap_version`, which is the digest of the record's document.
+new member changes shows in `cheap_version`, which is the digest of the record's document, the files that it names
+included.
 
 Ids of private channels' records begin in their own way (`slack_messages.ChannelKey`). So a public channel that turns
 private makes new records, for its members, and what everybody could find goes, as it does when the channel is deleted.
@@ -20,6 +21,7 @@ from typing import Self
 
 import httpx
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
@@ -28,6 +30,7 @@ from sync_assets.sources.http import Timer
 from sync_assets.sources.slack_account import Account
 from sync_assets.sources.slack_documents import conversation_of
 from sync_assets.sources.slack_export import ExportedWorkspace
+from sync_assets.sources.slack_graph import with_graph
 from sync_assets.sources.slack_messages import (
     EPOCH,
     Channel,
@@ -43,11 +46,6 @@ from sync_assets.sources.slack_web import WebWorkspace
 STREAMS = ("messages",)
 
 _CLOCK_SKEW = timedelta(days=1)
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
 
 
 class Source:
@@ -134,7 +132,16 @@ class Source:
 
     def to_document(self, stream: str, record: Record) -> Document:
         self._expect(stream)
-        return conversation_of(self._tenant, record.record_id, record.payload)
+        document = conversation_of(self._tenant, record.record_id, record.payload, files=self._workspace.has_files)
+        return with_graph(document, record.payload)
+
+    def read_file(self, locator: str, max_bytes: int) -> bytes:
+        """See `sync_assets.sources.FileSource`.
+
+        Args:
+            locator: `{file}` or `{file}/{size}`; the size only tells versions of a snippet apart.
+        """
+        return self._workspace.read_file(locator.partition("/")[0], max_bytes)
 
     def close(self) -> None:
         self._workspace.close()

@@ -6,10 +6,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Self
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from sync_assets.sources.http import Limits
+from sync_assets.sources.http import BaseUrl, Limits
 from sync_assets.sources.slack_messages import Channel
 
 # A channel's name with or without `#`, its id, or a pattern of either.
@@ -24,7 +23,7 @@ class Account(BaseModel):
     token: SecretStr | None = Field(
         default=None,
         description="Bot token (xoxb-...) with channels:read, channels:history, users:read; for private channels also "
-        "groups:read, groups:history",
+        "groups:read, groups:history; for the texts of files also files:read",
     )
     export: Path | None = Field(default=None, description="Path of an export archive, in place of a token")
     channels: list[ChannelPattern] | None = Field(
@@ -50,8 +49,9 @@ class Account(BaseModel):
         description="Calls in any minute of each of the two methods that list messages; Slack allows 50, and 1 to apps "
         "that are sold to others outside of its Marketplace",
     )
-    base_url: str | None = Field(
-        default=None, description="Another root for https://slack.com, for a proxy or a simulator"
+    base_url: BaseUrl | None = Field(
+        default=None,
+        description="Another root for https://slack.com and https://files.slack.com, for a proxy or a simulator",
     )
     limits: Limits = Field(default_factory=Limits, description="How fast and how patiently the account is asked")
 
@@ -61,19 +61,6 @@ class Account(BaseModel):
         if value is not None and re.fullmatch(r"[!-~]+", value.get_secret_value()) is None:
             raise ValueError("must be a token: letters, digits and dashes")
         return value
-
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

@@ -14,6 +14,7 @@ from pydantic import Field
 from sync_assets.documents import Document, Visibility
 from sync_assets.sources.conversations import ConversationId, Message, conversation_document
 from sync_assets.sources.payloads import Payload, read_payload
+from sync_assets.sources.slack_files import attachments_of
 from sync_assets.sources.slack_messages import moment
 from sync_assets.sources.slack_text import Names, message_text, well_formed
 
@@ -74,8 +75,11 @@ class _Conversation(Payload):
     channels: dict[str, str] = Field(default_factory=dict[str, str])
 
 
-def conversation_of(tenant: str, record_id: str, payload: Any) -> Document:
-    """A day of a channel, or a thread. Private channels are for their members only.
+def conversation_of(tenant: str, record_id: str, payload: Any, *, files: bool) -> Document:
+    """A day of a channel, or a thread. Private channels are for their members only, and so are their files.
+
+    Args:
+        files: whether files can be read; where not, they are named only.
 
     Raises:
         ValueError: the payload lacks something that a document needs, or has it in another form.
@@ -87,7 +91,7 @@ def conversation_of(tenant: str, record_id: str, payload: Any) -> Document:
     names = Names(read.people, read.channels)
     messages = [_message(message, key, read, names) for message in read.messages]
     is_private = read.channel.is_private
-    return conversation_document(
+    document = conversation_document(
         tenant=tenant,
         source=PLATFORM,
         record_id=record_id,
@@ -104,6 +108,8 @@ def conversation_of(tenant: str, record_id: str, payload: Any) -> Document:
         visibility=Visibility.RESTRICTED if is_private else Visibility.INTERNAL,
         principals=sorted(f"user:{member}" for member in read.members) if is_private else [],
     )
+    attachments = attachments_of(read.messages, document.visibility, document.principals) if files else []
+    return document.model_copy(update={"attachments": attachments})
 
 
 def people_in(messages: Sequence[Json]) -> set[str]:

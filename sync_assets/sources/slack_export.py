@@ -20,7 +20,7 @@ from typing import Any
 
 import orjson
 
-from sync_assets.errors import SourceError
+from sync_assets.errors import FileUnavailable, SourceError
 from sync_assets.sources.slack_messages import (
     Channel,
     Day,
@@ -72,6 +72,8 @@ class _Contents:
 
 class ExportedWorkspace:
     """A workspace as an archive holds it. See `slack_messages.Workspace` for the contract."""
+
+    has_files = False
 
     def __init__(self, tenant: str, path: Path, *, private: bool) -> None:
         self._tenant = tenant
@@ -127,6 +129,9 @@ class ExportedWorkspace:
         ]
         messages = sorted(once(found), key=_time)
         return Thread([_completed(contents, message) for message in messages], _lack(contents, root, messages))
+
+    def read_file(self, file_id: str, max_bytes: int) -> bytes:
+        raise FileUnavailable("An export archive names files and does not hold them.", "Use a token in its place.")
 
     def close(self) -> None:
         if self._archive is not None:

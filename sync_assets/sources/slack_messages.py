@@ -112,7 +112,12 @@ class Workspace(Protocol):
 
     All methods raise `SourceError` when a whole request failed for good; those that name a channel raise
     `ChannelUnreadable` when that channel can't be read.
+
+    Attributes:
+        has_files: whether `read_file` can give anything.
     """
+
+    has_files: bool
 
     def check(self) -> str:
         """One line about the workspace, for people."""
@@ -152,6 +157,10 @@ class Workspace(Protocol):
 
     def thread(self, channel_id: str, root: str) -> Thread:
         """A thread, oldest message first."""
+        ...
+
+    def read_file(self, file_id: str, max_bytes: int) -> bytes:
+        """The bytes of a file that a message shares. See `sync_assets.sources.FileSource`."""
         ...
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from sync_assets.documents import Record
+from sync_assets.documents import Document, Record
 from sync_assets.hashing import digest
 from sync_assets.sources.conversations import ConversationId
 from sync_assets.sources.slack_documents import channels_in, conversation_of, people_in
@@ -121,13 +121,13 @@ class Records:
             "channels": self._names_of(channels_in(said), channel),
         }
         try:
-            document = conversation_of(self._tenant, str(key), payload)
+            document = conversation_of(self._tenant, str(key), payload, files=self._workspace.has_files)
         except ValueError as error:
             return self.malformed(str(key), str(error), modified_at, payload)
         return Record(
             record_id=str(key),
             modified_at=modified_at,
-            cheap_version=digest([document.content_hash, document.metadata_hash]),
+            cheap_version=digest([document.content_hash, document.metadata_hash, *_locators(document)]),
             observed_at=self._clock(),
             authoritative=True,
             payload=payload,
@@ -151,6 +151,10 @@ def roots_of(day: Day) -> list[Json]:
 def latest_reply(root: Json) -> datetime | None:
     """When a root says that its last reply was sent; None where it does not say."""
     return moment(root.get("latest_reply"))
+
+
+def _locators(document: Document) -> list[str]:
+    return [file.locator for file in document.attachments]
 
 
 def _objects(found: Day | Thread) -> list[Json]:

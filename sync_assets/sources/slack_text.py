@@ -49,8 +49,18 @@ def message_text(message: Json, names: Names) -> str:
     """All that a message says, as Markdown: its blocks or else its text, its attachments, the names of its files."""
     own = _blocks(message.get("blocks"), names) or mrkdwn(message.get("text") or "", names)
     attached = [_attachment(item, names) for item in _objects(message.get("attachments"))]
-    files = [_file(item) for item in _objects(message.get("files")) or _objects([message.get("file")])]
+    files = [_file(item) for item in files_of(message)]
     return well_formed("\n\n".join(filter(None, [own.strip(), *attached, "\n".join(filter(None, files))])))
+
+
+def files_of(message: Json) -> list[Json]:
+    """The files that a message shares; older ones have a single one."""
+    return _objects(message.get("files")) or _objects([message.get("file")])
+
+
+def file_name(file: Json) -> str:
+    """The name of a file, or its title; empty where it has neither."""
+    return well_formed(_decoded(_text(file.get("name"))) or _decoded(_text(file.get("title"))))
 
 
 def mrkdwn(text: str, names: Names) -> str:

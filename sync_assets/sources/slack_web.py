@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from sync_assets.errors import SourceError
+from sync_assets.errors import FileUnavailable, SourceError
+from sync_assets.sources.files import FileClient
 from sync_assets.sources.http import ApiClient, Limits, Timer
+from sync_assets.sources.slack_files import HOME, download
 from sync_assets.sources.slack_messages import (
     Channel,
     ChannelUnreadable,
@@ -41,6 +43,7 @@ _PER_MINUTE = {
     "conversations.info": 50,
     "conversations.members": 100,
     "users.info": 100,
+    "files.info": 100,
 }
 _PASSING = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited", "rate_limited"}
 _WRONG_TOKEN = {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
@@ -51,6 +54,8 @@ _STRANGER = {"user_not_found", "user_not_visible", "users_not_found"}
 
 class WebWorkspace:
     """A workspace through the Web API, opened for one run. See `slack_messages.Workspace` for the contract."""
+
+    has_files = True
 
     def __init__(
         self,
@@ -78,6 +83,15 @@ class WebWorkspace:
             transport=transport,
             timer=timer,
             failure_of=_passing_failure,
+        )
+        self._files = FileClient(
+            base_url or HOME,
+            hosts=[],
+            setting=f"{self._setting}.base_url",
+            limits=limits,
+            auth=_Bearer(token),
+            account=self._api,
+            transport=transport,
         )
         self._address: str | None = None
         self._channels: dict[str, Channel] | None = None
@@ -162,8 +176,19 @@ class WebWorkspace:
             raise
         return Thread(messages, next(filter(None, map(problem_of, messages)), None), any(limits))
 
+    def read_file(self, file_id: str, max_bytes: int) -> bytes:
+        # Addresses in stored messages may be old ones.
+        try:
+            file = self._call("files.info", {"file": file_id}).get("file")
+        except _Refused as error:
+            if error.code in _WRONG_TOKEN:
+                raise
+            raise FileUnavailable(error.message, error.remedy) from None
+        return download(self._files, file, max_bytes)
+
     def close(self) -> None:
         self._api.close()
+        self._files.close()
 
     def _channel(self, row: Any) -> Channel:
         channel_id = row.get("id") if isinstance(row, dict) else None

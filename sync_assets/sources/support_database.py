@@ -20,11 +20,14 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Part, Record, Visibility, public_metadata
 from sync_assets.errors import SourceError
 from sync_assets.postgres import database_url
+from sync_assets.relations import EdgeKind, NodeKind
 from sync_assets.settings import load_settings
 from sync_assets.sources import LiveId
+from sync_assets.sources.entities import named, relate, told
 from sync_assets.sources.payloads import Payload, read_payload
 from sync_assets.support_database import SOURCE
 from sync_assets.support_database.tables import kb_articles, schema_of
@@ -67,11 +70,6 @@ class _Article(Payload):
     quality_score: float | None = None
     created_at: str | None = None
     updated_at: str | None = None
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
 
 
 class Source:
@@ -130,7 +128,7 @@ class Source:
             Part(path="header", role="header", text=article.title, visibility=Visibility.PUBLIC),
             Part(path="content", role="section", text=article.content, visibility=Visibility.PUBLIC),
         ]
-        return Document(
+        document = Document(
             tenant=self._tenant,
             source=SOURCE,
             stream=STREAM,
@@ -151,6 +149,8 @@ class Source:
                 }
             ),
         )
+        category = relate(EdgeKind.BELONGS_TO, named(NodeKind.CATEGORY, article.category))
+        return told(document, NodeKind.ARTICLE, category, scope=SOURCE)
 
     def close(self) -> None:
         if "_engine" in self.__dict__:

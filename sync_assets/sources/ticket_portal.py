@@ -1,7 +1,8 @@
 """A ticket portal's database (MySQL or MariaDB; SQLite in the demo): tickets, knowledge base, configuration items.
 
 What belongs here: which rows make which records. What does not: connections (`ticket_portal_database.py`), tables and
-queries (`ticket_portal_tables.py`), and how a record becomes a document (`ticket_portal_documents.py`).
+queries (`ticket_portal_tables.py`), attached files (`ticket_portal_files.py`), and how a record becomes a document
+(`ticket_portal_documents.py`).
 
 A listing runs a constant number of queries, all begun at the same moment in read-only transactions and each over a
 connection of its own, and reads their ordered results side by side. So memory follows one ticket and not the listing.
@@ -10,22 +11,26 @@ connection of its own, and reads their ordered results side by side. So memory f
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from itertools import groupby, islice
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
-from sync_assets.errors import SourceError
+from sync_assets.errors import FileUnavailable, SourceError
 from sync_assets.hashing import digest
 from sync_assets.sources import LiveId
 from sync_assets.sources.ticket_portal_database import ALLOWED_URLS, Database, check_url, keyed_rows
 from sync_assets.sources.ticket_portal_documents import article_document, item_document, ticket_document
+from sync_assets.sources.ticket_portal_files import FileFolder
+from sync_assets.sources.ticket_portal_graph import with_graph
 from sync_assets.sources.ticket_portal_tables import (
     EPOCH,
     STREAMS,
@@ -58,6 +63,11 @@ class Account(BaseModel):
         "where the server runs on UTC",
     )
     tables: dict[str, TableNames] = Field(default={}, description="Names of tables and columns that differ")
+    files: Path | None = Field(
+        default=None,
+        description="Folder that the paths of attachments begin at, as this machine sees it, such as a mount of the "
+        "portal's uploads; without it attachments are only named",
+    )
     connect_timeout: int = Field(default=10, ge=1, le=300, description="Longest wait for a connection")
     read_timeout: int = Field(default=600, ge=1, le=3600, description="Longest wait for a query's next rows")
     max_attempts: int = Field(default=5, ge=1, le=20, description="How often a connection is tried")
@@ -84,10 +94,15 @@ class Account(BaseModel):
         check_names(value)
         return value
 
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
+    @field_validator("files")
+    @classmethod
+    def _with_paths(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        names = info.data.get("tables", {}).get("ticket_attachments", TableNames())
+        if value is not None and not value.is_absolute():
+            raise ValueError(f"{value} is no absolute path, such as /mnt/portal")
+        if value is not None and names.column("filepath") is None:
+            raise ValueError("needs the column ticket_attachments.filepath, which tables leaves out")
+        return value
 
 
 class Source:
@@ -103,12 +118,15 @@ class Source:
     """
 
     def __init__(self, tenant: str, account: Account, *, clock: Callable[[], datetime] = utc_now) -> None:
+        setting = f"tenants.{tenant}.ticket_portal"
         self._tenant = tenant
         self._account = account
         self._clock = clock
+        self._files_setting = f"{setting}.files"
+        self._files = FileFolder(tenant, account.files, self._files_setting) if account.files else None
         self._database = Database(
             tenant,
-            f"tenants.{tenant}.ticket_portal",
+            setting,
             account.database_url.get_secret_value(),
             connect_timeout=account.connect_timeout,
             read_timeout=account.read_timeout,
@@ -120,7 +138,10 @@ class Source:
             counts = connection.execute(self._tables.counts()).one()
             server = self._database.server_of(connection)
         streams = zip(counts, ("tickets", "articles", "configuration items"), strict=True)
-        return ", ".join([server, self._database.place, *(f"{int(count)} {name}" for count, name in streams)])
+        facts = [server, self._database.place, *(f"{int(count)} {name}" for count, name in streams)]
+        if self._files is not None:
+            facts.append(self._files.check())
+        return ", ".join(facts)
 
     def span(self, stream: str) -> tuple[datetime, datetime] | None:
         query, zones = self._tables.span(self._stream(stream))
@@ -179,7 +200,20 @@ class Source:
             "knowledge_base": article_document,
             "configuration_items": item_document,
         }
-        return to_document[stream](self._tenant, record.record_id, record.payload)
+        document = with_graph(to_document[stream](self._tenant, record.record_id, record.payload), record.payload)
+        # A record may be of a time when the account named a folder.
+        return document if self._files is not None else document.model_copy(update={"attachments": []})
+
+    def read_file(self, locator: str, max_bytes: int) -> bytes:
+        """See `sync_assets.sources.FileSource`.
+
+        Args:
+            locator: `{attachment_id} {uploaded_at} {filesize} {filepath}`. Time and size are there so that a file that
+                was replaced where it lies is read again, which takes that the portal's row tells of it.
+        """
+        if self._files is None:
+            raise FileUnavailable(f"{self._files_setting} is not set")
+        return self._files.read(locator.split(" ", 3)[3], max_bytes)
 
     def close(self) -> None:
         self._database.close()
@@ -199,7 +233,16 @@ class Source:
     def _tables(self) -> Tables:
         """The portal's tables, after a look at the database that they and their columns exist."""
         zone = self._account.time_zone
-        return self._database.tables(self._account.tables, ZoneInfo(zone) if zone else None)
+        return self._database.tables(self._names(), ZoneInfo(zone) if zone else None)
+
+    def _names(self) -> dict[str, TableNames]:
+        """Names that differ. Paths are read only where files are: naming a folder changes every record that has one,
+        so that a sweep reads it again, and a portal without paths is read as well as any."""
+        if self._files is not None:
+            return self._account.tables
+        attachments = self._account.tables.get("ticket_attachments", TableNames())
+        columns = {**attachments.columns, "filepath": None}
+        return {**self._account.tables, "ticket_attachments": attachments.model_copy(update={"columns": columns})}
 
     # Records
 

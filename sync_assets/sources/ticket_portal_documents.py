@@ -5,12 +5,13 @@ without the words changing (status, priority, tags, visibility), and internal fa
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator
 
-from sync_assets.documents import Document, Part, Visibility, public_metadata
+from sync_assets.documents import Attachment, Document, Part, Visibility, public_metadata
 from sync_assets.sources.payloads import Payload, read_payload, utc_time
 from sync_assets.text import decode, repair, to_markdown
 
@@ -69,6 +70,9 @@ class _Field(Payload):
 class _Attachment(Payload):
     attachment_id: int
     filename: Text | None = None
+    filepath: str | None = None  # as it stands: a repaired path would name another file
+    filesize: int | None = None
+    uploaded_at: str | None = None
 
 
 class _RelatedItem(Payload):
@@ -160,6 +164,7 @@ def ticket_document(tenant: str, record_id: str, payload: Any) -> Document:
         record_id=record_id,
         title=_line(ticket.title) or _ticket_name(ticket),
         parts=[part for part in parts if part.text],
+        attachments=_files(found.attachments),
         visibility=Visibility.PUBLIC,
         metadata=public_metadata(
             {
@@ -348,6 +353,21 @@ def _visibility(comment: _Comment) -> Visibility:
 def _attachments(attachments: Sequence[_Attachment]) -> Part:
     names = [_line(item.filename) for item in sorted(attachments, key=lambda item: item.attachment_id)]
     return _public("attachments", "\n".join(name for name in names if name))
+
+
+def _files(attachments: Sequence[_Attachment]) -> list[Attachment]:
+    """Attachments whose path is known and can be one, see `ticket_portal.Source.read_file` for their locators."""
+    return [
+        Attachment(
+            locator=f"{item.attachment_id} {item.uploaded_at or '-'} {item.filesize or 0} {item.filepath}",
+            path=f"attachment-{item.attachment_id}",
+            name=_line(item.filename) or PurePath(item.filepath).name,
+            size=item.filesize,
+            visibility=Visibility.PUBLIC,
+        )
+        for item in sorted(attachments, key=lambda item: item.attachment_id)
+        if item.filepath and "\0" not in item.filepath
+    ]
 
 
 def _related_items(items: Sequence[_RelatedItem]) -> Part:

@@ -92,6 +92,7 @@ SCHEMA: Mapping[str, Mapping[str, Kind]] = {
         "attachment_id": _ID,
         "ticket_id": _ID,
         "filename": _TEXT,
+        "filepath": _TEXT,
         "filesize": Kind.NUMBER,
         "uploaded_at": _TIME,
         IS_DELETED: Kind.DELETION,
@@ -272,7 +273,7 @@ STREAMS: Mapping[str, Stream] = {
             Rows(
                 "attachments",
                 "ticket_attachments",
-                ("attachment_id", "filename", "filesize", "uploaded_at"),
+                ("attachment_id", "filename", "filepath", "filesize", "uploaded_at"),
                 ("uploaded_at",),
                 order=("attachment_id",),
             ),

@@ -13,15 +13,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
 from sync_assets.hashing import digest
 from sync_assets.sources import LiveId
 from sync_assets.sources.files import FileClient
-from sync_assets.sources.http import ApiClient, ApiStatusError, Limits
+from sync_assets.sources.http import ApiClient, ApiStatusError, BaseUrl, Limits
 from sync_assets.sources.zoho_desk_documents import article_document, is_draft, ticket_document
+from sync_assets.sources.zoho_desk_graph import with_graph
 from sync_assets.sources.zoho_desk_token import TokenAuth
 
 STREAMS = ("articles", "tickets")
@@ -118,23 +120,10 @@ class Account(BaseModel):
     departments: list[Digits] | None = Field(
         default=None, min_length=1, description="Ids of the departments to sync, in quotes; default all"
     )
-    base_url: str | None = Field(
+    base_url: BaseUrl | None = Field(
         default=None, description="Another root for the API and the accounts server, for a proxy or a simulator"
     )
     limits: Limits = Field(default_factory=Limits, description="How fast and how patiently the account is asked")
-
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            url = httpx.URL(value)
-        except httpx.InvalidURL:
-            raise ValueError("not a URL") from None
-        if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment or url.userinfo:
-            raise ValueError("must be http(s)://host, without user, query and fragment")
-        return value.rstrip("/")
 
     @property
     def api_root(self) -> str:
@@ -145,11 +134,6 @@ class Account(BaseModel):
     def accounts_root(self) -> str:
         """Root of the host that gives tokens."""
         return self.base_url or f"https://accounts.{_DOMAINS[self.data_center]}"
-
-
-def utc_now() -> datetime:
-    """The present moment; the clock of a source unless another is given."""
-    return datetime.now(UTC)
 
 
 class Source:
@@ -193,7 +177,13 @@ class Source:
             transport=transport,
         )
         self._files = FileClient(
-            account.api_root, hosts=[], setting=self._setting, limits=account.limits, auth=auth, transport=transport
+            account.api_root,
+            hosts=[],
+            setting=self._setting,
+            limits=account.limits,
+            auth=auth,
+            account=self._api,
+            transport=transport,
         )
 
     def check(self) -> str:
@@ -256,7 +246,7 @@ class Source:
     def to_document(self, stream: str, record: Record) -> Document:
         self._path(stream)
         to_document = ticket_document if stream == "tickets" else article_document
-        return to_document(self._tenant, record.record_id, record.payload)
+        return with_graph(to_document(self._tenant, record.record_id, record.payload), record.payload)
 
     def read_file(self, locator: str, max_bytes: int) -> bytes:
         """See `sync_assets.sources.FileSource`.

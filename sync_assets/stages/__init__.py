@@ -8,12 +8,13 @@ ledger decides what is new (laws 1 and 2).
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sync_assets.batches import Batch, FileLayout, Grain, Partition, Stage
 from sync_assets.chunking import ChunkLimits
+from sync_assets.clock import utc_now
 from sync_assets.embedding import ModelFingerprint
 from sync_assets.hashing import SetDigest, digest
 from sync_assets.ledger import QuarantinedRecord, StreamRef, WindowState
@@ -30,10 +31,6 @@ def no_progress(label: str, done: int, total: int | None) -> None:
     """The progress callback of those who don't watch: (what is worked on, rows done, rows in all where known)."""
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class Stream:
     """One stream of a source, as `defs.yaml` configures it.
@@ -47,6 +44,7 @@ class Stream:
         attachments: read the files that its documents name, within these limits; None leaves them unread.
         processors: what each part passes through before it is stored (`processors/`).
         keywords: derive keywords for its documents (`enrichment/`).
+        graph: the stage whose files feed the knowledge graph; None for none.
     """
 
     source: str
@@ -61,6 +59,7 @@ class Stream:
     attachments: "Limits | None" = None
     processors: tuple[ProcessorUse, ...] = ()
     keywords: bool = False
+    graph: Literal["chunks", "documents"] | None = None
 
     def of(self, tenant: str) -> StreamRef:
         return StreamRef(tenant, self.source, self.name)
@@ -233,5 +232,4 @@ __all__ = [
     "Report",
     "Stream",
     "record_states",
-    "utc_now",
 ]

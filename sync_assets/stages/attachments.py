@@ -1,23 +1,22 @@
 """Attachments: the files that documents name, read and made parts of them.
 
 A file is fetched once for its locator and read once for its bytes and kind, whatever is run again: what it holds and
-what was read from it stand in the ledger's tables `files` and `file_texts`. A document whose file can't be had or read
-goes on without it, and is in quarantine until it can. How bytes are read is in `attachments/`.
+what was read from it stand in the ledger's tables `files` and `file_texts`, as long as a record names it
+(`ledger/files.py`). A document whose file can't be had or read goes on without it, and is in quarantine until it can.
+How bytes are read is in `attachments/`.
 """
 
-import mimetypes
-import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from sync_assets.attachments.extracted import ExtractedPart, Limits, Unreadable
-from sync_assets.attachments.process import read_file
+from sync_assets.attachments.extracted import ExtractedPart, Limits, Unfinished, Unreadable
+from sync_assets.attachments.kinds import suffix_of
+from sync_assets.attachments.process import read_file, reader
 from sync_assets.documents import Attachment, Document, Part
 from sync_assets.errors import FileUnavailable, SettingsError
 from sync_assets.ledger import Ledger
@@ -25,8 +24,6 @@ from sync_assets.ledger import tables as t
 from sync_assets.sources import FileSource, Source
 
 _AT_ONCE = 4
-# Raise it with any change of what the same bytes give: then they are read again.
-_READERS_VERSION = "1"
 
 
 class FileText(NamedTuple):
@@ -59,8 +56,7 @@ class Attachments:
         self._source = source
         self._account: FileSource = account
         self._limits = limits
-        # What is missing here may be installed later.
-        self._reader = f"{_READERS_VERSION}, {'with' if shutil.which('tesseract') else 'without'} tesseract"
+        self._reader = reader(limits)
 
     def attached(self, documents: Sequence[Document]) -> tuple[list[Document], dict[str, str], list[str]]:
         """Documents with the texts of their files; why some lack one, by record id; and what was left out of files."""
@@ -82,31 +78,38 @@ class Attachments:
         """What was read from each file by locator, and why others can't be had."""
         hashes = self._known_hashes([file.locator for file in wanted])
         known = self._known_texts(list(hashes.values()))
-        unread = [file for file in wanted if hashes.get(file.locator) not in known]
+        texts = {locator: known[content_hash] for locator, content_hash in hashes.items() if content_hash in known}
+        unread = [file for file in wanted if file.locator not in texts]
         missing: dict[str, str] = {}
+        # No more files are in memory than threads: of each, only its text comes back.
         with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for file, outcome in zip(unread, threads.map(self._fetched, unread), strict=True):
-                if isinstance(outcome, FileUnavailable):
+            for file, outcome in zip(unread, threads.map(self._read, unread), strict=True):
+                if isinstance(outcome, FileText):
+                    texts[file.locator] = outcome
+                else:
                     missing[file.locator] = str(outcome)
-                    continue
-                content_hash = blake2b(_kind_name(file).encode() + b"\0" + outcome, digest_size=16).hexdigest()
-                hashes[file.locator] = content_hash
-                if content_hash not in known:
-                    known[content_hash] = self._read(file, outcome)
-                self._store(file.locator, content_hash, known[content_hash])
-        return {locator: known[content_hash] for locator, content_hash in hashes.items()}, missing
+        return texts, missing
 
-    def _fetched(self, file: Attachment) -> bytes | FileUnavailable:
+    def _read(self, file: Attachment) -> FileText | FileUnavailable | Unfinished:
+        """A file fetched, read and stored; or why that may go otherwise another time."""
         if file.size is not None and file.size > self._limits.max_bytes:
             return FileUnavailable(f"it has {file.size} bytes, more than max_bytes={self._limits.max_bytes} allows")
+        # Of the name only its end: equal bytes of one kind give equal texts.
+        name = f"file{suffix_of(file.name, file.content_type)}"
         try:
-            return self._account.read_file(file.locator, self._limits.max_bytes)
-        except FileUnavailable as error:
+            data = self._account.read_file(file.locator, self._limits.max_bytes)
+            content_hash = blake2b(name.encode() + b"\0" + data, digest_size=16).hexdigest()
+            text = self._known_texts([content_hash]).get(content_hash) or self._text(name, data)
+        except (FileUnavailable, Unfinished) as error:
             return error
+        self._store(file.locator, content_hash, text)
+        return text
 
-    def _read(self, file: Attachment, data: bytes) -> FileText:
+    def _text(self, name: str, data: bytes) -> FileText:
         try:
-            found = read_file(_kind_name(file), "", data, self._limits)
+            found = read_file(name, "", data, self._limits)
+        except Unfinished:
+            raise
         except Unreadable as error:
             return FileText([], [], str(error))
         return FileText(found.parts, found.notes, None)
@@ -147,12 +150,6 @@ class Attachments:
         with self._ledger.transaction() as connection:
             connection.execute(insert(t.file_texts).values(read).on_conflict_do_nothing())
             connection.execute(known)
-
-
-def _kind_name(file: Attachment) -> str:
-    """A name that tells the file's kind and nothing else: equal bytes of one kind give equal texts."""
-    suffix = PurePosixPath(file.name).suffix.lower() or mimetypes.guess_extension(file.content_type) or ""
-    return f"file{suffix}"
 
 
 def _any_of(values: Sequence[str]) -> Any:

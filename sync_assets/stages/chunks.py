@@ -7,7 +7,7 @@ import pyarrow as pa
 from sync_assets.batches import Batch, BatchWriter, dump_json
 from sync_assets.chunking import chunk_document
 from sync_assets.chunks import CHUNK_SCHEMA, Chunk, chunk_id
-from sync_assets.documents import IDENTITY_FIELDS, Document, Visibility
+from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Document, Visibility
 from sync_assets.hashing import digest, text_hash
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.documents import document_of
@@ -40,7 +40,8 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
             pieces = [_row(identity, document, chunk) for chunk in chunks]
             report.count(partition, "documents")
             report.count(partition, "chunks", len(pieces))
-            rows.extend(pieces or [identity])
+            first, *others = pieces or [identity]
+            rows += [{**first, GRAPH_FIELD.name: row.get(GRAPH_FIELD.name)}, *others]
             for piece in pieces:
                 if piece["visibility"] == Visibility.PUBLIC:
                     report.show(

@@ -29,6 +29,7 @@ from sync_assets.documents import (
 from sync_assets.enrichment import article_of, enriched
 from sync_assets.hashing import SetDigest
 from sync_assets.ledger import DocumentRow, KnownDocument
+from sync_assets.ledger.files import name_files
 from sync_assets.processors import processed
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
@@ -53,12 +54,15 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
                 read[partition].add(row)
             records = list(records_of(table))
             documents, failed = _parse(context, account_of(tenant), records)
+            named = _files_of(context, documents)
             failed |= _attach(context, tenant, account_of(tenant), documents, report)
             failed |= _process(context, documents)
             if enricher is not None:
                 failed |= _enrich(enricher, tenant, documents)
             with context.services.ledger.lock("documents", *context.stream.of(tenant)):
                 rows = _compare(context, partition, records, documents, report)
+                files = {row["record_id"]: named.get(row["record_id"], []) for row in rows}
+                name_files(context.services.ledger, tenant, context.stream.source, files)
             desk.settle(partition, failed, list(documents))
             if rows:
                 writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
@@ -85,6 +89,17 @@ def _enricher(context: Context) -> Iterator["Enricher | None"]:
 
     with open_enricher(context.services) as enricher:
         yield enricher
+
+
+def _files_of(context: Context, documents: dict[str, Document | None]) -> dict[str, list[str]]:
+    """The files that are read of a page's documents, by record id."""
+    if context.stream.attachments is None:
+        return {}
+    return {
+        record_id: [file.locator for file in document.attachments]
+        for record_id, document in documents.items()
+        if document is not None
+    }
 
 
 def _attach(
@@ -285,6 +300,7 @@ def _row(
         "principals": document.principals,
         "parts": [{**part.model_dump(mode="json"), "metadata": dump_json(part.metadata)} for part in document.parts],
         "metadata": dump_json(document.metadata),
+        "graph": dump_json(document.told.model_dump(mode="json")) if document.told else None,
         "content_hash": hashes[0],
         "metadata_hash": hashes[1],
     }

@@ -113,4 +113,4 @@ def _with_vectors(table: pa.Table, vectors: Mapping[str, np.ndarray], schema: pa
             matrix[row] = vectors[key]
     missing = pa.array([key is None for key in hashes], pa.bool_())
     column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), dimension, mask=missing)
-    return table.append_column(field, column)
+    return table.select(schema.names[:-1]).append_column(field, column)

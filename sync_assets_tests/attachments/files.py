@@ -147,8 +147,8 @@ def open_document_sheet() -> bytes:
     return packed({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": manifest})
 
 
-def pdf(*pages: str, encryption: str = "") -> bytes:
-    """A PDF with a line of text on each page."""
+def pdf(*pages: str, encryption: str = "", more: str = "") -> bytes:
+    """A PDF with a line of text on each page, and more that is drawn on each."""
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
@@ -156,7 +156,7 @@ def pdf(*pages: str, encryption: str = "") -> bytes:
         "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     ]
     for number, text in enumerate(pages):
-        content = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET"
+        content = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET {more}"
         objects.append(
             "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>"
             f"/Contents {5 + 2 * number} 0 R>>"

@@ -1,8 +1,11 @@
 """What keeps a hostile or broken file from doing harm, and what the refusal says."""
 
+import json
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 import zipfile
 import zlib
@@ -12,10 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sync_assets.attachments.extracted import Limits, Unreadable
-from sync_assets.attachments.process import read_file
+from sync_assets.attachments.extracted import Limits, Unfinished, Unreadable
+from sync_assets.attachments.process import CRASHED, read_file
+from sync_assets.errors import SyncAssetsError
 from sync_assets_tests.attachments import files
 from sync_assets_tests.attachments.compound import compound
+from sync_assets_tests.attachments.tesseracts import fake_tesseract
 from sync_assets_tests.attachments.test_kinds import read
 
 _BOMB = '<!DOCTYPE w [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
@@ -172,18 +177,13 @@ def test_a_memory_bomb_costs_only_its_file() -> None:
     assert read("b.xlsx", files.spreadsheet()).parts
 
 
-def fake_tesseract(folder: Path, script: str) -> None:
-    """A program that says what it is as tesseract does, and runs the script instead of reading a picture."""
-    answers = 'case "$1" in --version) echo tesseract 5.3.0; exit;; --list-langs) echo List:; echo eng; exit;; esac'
-    program = folder / "tesseract"
-    program.write_text(f"#!/bin/sh\n{answers}\n{script}\n")
-    program.chmod(0o755)
-
-
 def test_a_reader_that_hangs_is_killed_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_tesseract(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 300")
+    # Before any picture is read, so that no time for pictures ends it.
+    program = tmp_path / "tesseract"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid; exec sleep 300\n")
+    program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     started = time.monotonic()
     assert refusal("a.png", files.picture("text"), Limits(timeout=5)) == "took longer than the 5 s of timeout."
@@ -192,12 +192,54 @@ def test_a_reader_that_hangs_is_killed_with_all_that_it_started(
     assert not psutil.pid_exists(hung) or psutil.Process(hung).status() == psutil.STATUS_ZOMBIE
 
 
+def test_a_picture_that_takes_too_long_costs_only_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tesseract(tmp_path, "exec sleep 300")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    shot = files.picture("text", size=(60, 60))
+    data = files.word(more={f"word/media/image{number}.png": shot for number in (1, 2, 3)})
+    extracted = read_file("a.docx", "", data, Limits(timeout=12))
+    assert [part.text for part in extracted.parts] == ["# Warranty"]
+    assert extracted.notes[0].startswith("image-1 not read: it takes longer than ")
+    assert extracted.notes[1:] == ["2 images not read: the others took their share of timeout, 12 s"]
+
+
+def test_a_reader_out_of_memory_at_its_end_says_so() -> None:
+    script = (
+        "import sync_assets.attachments.worker as worker\n"
+        "def read(*_): raise MemoryError\n"
+        "worker.read = read\n"
+        "worker.main()\n"
+    )
+    question = json.dumps({"name": "a", "content_type": "", "limits": {}}).encode() + b"\nx"
+    done = subprocess.run([sys.executable, "-c", script], input=question, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (CRASHED, b"")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "text"),
+    [
+        (str(CRASHED), Unfinished, "crashed its reader: it is broken, or needs more memory"),
+        ("1", SyncAssetsError, "does not start \\(exit status 1\\)"),
+    ],
+)
+def test_a_reader_that_cannot_start_is_no_matter_of_the_file(
+    status: str, error: type[Exception], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ncat > /dev/null\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(error, match=text) as caught:
+        read_file("a.txt", "", b"x")
+    assert isinstance(caught.value, Unreadable) == (error is Unfinished)
+
+
 def test_a_reader_knows_no_secret_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tesseract(tmp_path, f"env > {tmp_path}/environment; pwd > {tmp_path}/folder; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("GITLAB_TOKEN", "glpat-secret")
     extracted = read("a.png", files.picture("text"))
-    assert extracted.notes == ["body not read: tesseract failed with exit status 1"]
+    assert extracted.notes == ["body not read: it made tesseract fail with exit status 1."]
     environment = (tmp_path / "environment").read_text()
     assert "TMPDIR" in environment
     assert "glpat-secret" not in environment

@@ -1,14 +1,21 @@
 """Every kind of file gives its text."""
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from email.message import EmailMessage, Message
+from email.mime.application import MIMEApplication
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from pathlib import Path
 
 import pytest
 
 from sync_assets.attachments.extracted import Extracted, ExtractedPart, Limits
 from sync_assets.attachments.process import read_file
 from sync_assets_tests.attachments import files
+from sync_assets_tests.attachments.tesseracts import fake_tesseract
 
 needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="tesseract is not installed")
 
@@ -94,6 +101,82 @@ def test_a_mail_gives_its_text_and_that_of_each_file_in_it() -> None:
         "Please see **the offer**."
     )
     assert extracted.notes == ["all.zip not read: it is a zip archive; archives are not unpacked."]
+
+
+def leaf(content: str, subtype: str = "plain", name: str = "") -> MIMEText:
+    part = MIMEText(content, subtype)
+    if name:
+        part.add_header("Content-Disposition", "attachment", filename=name)
+    return part
+
+
+def nested(kind: str, *parts: Message) -> MIMEMultipart:
+    found = MIMEMultipart(kind)
+    for part in parts:
+        found.attach(part)
+    return found
+
+
+PRICES = ("mail/prices.csv/body", "sheet", "model,price")
+TABLE = leaf("model,price", "csv", "prices.csv")
+
+
+@pytest.mark.parametrize(
+    ("message", "body", "files"),
+    [
+        (
+            nested("signed", nested("mixed", leaf("Hello"), TABLE), MIMEApplication(b"seal", "pkcs7-signature")),
+            ("description", "Hello"),
+            [PRICES],
+        ),
+        (
+            nested(
+                "alternative",
+                leaf("Hello"),
+                nested("mixed", leaf("<p>Hello <b>you</b></p>", "html"), TABLE, leaf("<p>Bye</p>", "html")),
+            ),
+            ("body", "Hello **you**\n\nBye"),
+            [PRICES],
+        ),
+        (nested("mixed", leaf("Hello"), TABLE, leaf("Bye")), ("description", "Hello\n\nBye"), [PRICES]),
+        (
+            nested("mixed", nested("related", nested("alternative", leaf("Hello"), leaf("<p>Hi</p>", "html"))), TABLE),
+            ("body", "Hi"),
+            [PRICES],
+        ),
+        (nested("mixed", TABLE), ("description", ""), [PRICES]),
+    ],
+    ids=["signed", "apple", "text around", "related", "no text"],
+)
+def test_a_mail_gives_its_files_wherever_they_stand_in_it(
+    message: MIMEMultipart, body: tuple[str, str], files: list[tuple[str, str, str]]
+) -> None:
+    message["Subject"] = "Offer"
+    extracted = read("offer.eml", message.as_bytes())
+    texts = [(part.name, part.role, part.text) for part in extracted.parts]
+    assert texts == [("mail/body", body[0], f"Subject: Offer\n\n{body[1]}".strip()), *files]
+    assert extracted.notes == []
+
+
+def test_a_mail_in_a_mail_is_one_whatever_its_name() -> None:
+    inner = EmailMessage()
+    inner["Subject"] = "Older offer"
+    inner.set_content("Twelve handsets.")
+    outer = EmailMessage()
+    outer["Subject"] = "Offer"
+    outer.set_content("See below.")
+    outer.add_attachment(inner, filename="Fwd: offer v1.2")
+    _, attached = read("offer.eml", outer.as_bytes()).parts
+    assert (attached.name, attached.text) == (
+        "mail/Fwd: offer v1.2/mail/body",
+        "Subject: Older offer\n\nTwelve handsets.",
+    )
+
+
+def test_files_of_a_mail_that_are_not_read_are_noted() -> None:
+    message = nested("mixed", leaf("Hello"), MIMEApplication(b"\x00\x01\x02\x03" * 9, "pkcs7-mime", name="smime.p7m"))
+    message["Subject"] = "Offer"
+    assert read("offer.eml", message.as_bytes()).notes == ["smime.p7m not read: it is of no kind that can be read."]
 
 
 def test_a_mail_of_outlook_gives_its_subject_and_text() -> None:
@@ -245,6 +328,48 @@ def test_without_tesseract_the_text_around_pictures_is_read_and_a_note_says_so(m
     assert [part.text for part in extracted.parts] == ["# Warranty"]
     assert extracted.notes == ["3 images not read: tesseract is not installed"]
     assert read("shot.png", shot).notes == ["1 image not read: tesseract is not installed"]
+
+
+def test_a_page_with_little_text_and_a_line_keeps_its_text_where_no_picture_gives_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = files.pdf("Code 4711-X", more="72 690 m 300 690 l S")
+    path = os.environ["PATH"]
+    columns = ["level", *(f"{name}_num" for name in ("page", "block", "par", "line", "word"))]
+    columns += ["left", "top", "width", "height", "conf", "text"]
+    word = [*"511111", *"0099", "96", "4711"]
+    table = "\\n".join("\\t".join(row) for row in (columns, word))
+    for script in ("exit 1", f'printf "{table}\\n" > "$2.tsv"'):
+        fake_tesseract(tmp_path, script)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{path}")
+        assert read("a.pdf", data).parts == [ExtractedPart("page-1", "description", "Code 4711-X", {"page": 1})]
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert [part.text for part in read("a.pdf", data).parts] == ["Code 4711-X"]
+
+
+def test_pages_that_tesseract_has_no_time_for_cost_only_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_tesseract(tmp_path, "exec sleep 300")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    data = files.pdf("This is the text of page one", *["Stamp"] * 20, more="72 690 m 300 690 l S")
+    extracted = read_file("a.pdf", "", data, Limits(timeout=15))
+    assert [part.text for part in extracted.parts] == ["This is the text of page one", *["Stamp"] * 20]
+    assert "images not read: the others took their share of timeout, 15 s" in extracted.notes[-1]
+
+
+def test_pictures_are_read_in_the_languages_that_are_asked_for_and_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_tesseract(tmp_path, f'echo "$@" >> {tmp_path}/asked; exit 1', languages="afr deu eng jpn osd")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    shot = files.picture("text")
+    read_file("a.png", "", shot, Limits())
+    read_file("a.png", "", shot, Limits(ocr_languages="jpn+kor+eng"))
+    asked = [line.split() for line in (tmp_path / "asked").read_text().splitlines()]
+    assert [words[words.index("-l") + 1] for words in asked] == ["eng+deu+jpn", "jpn+eng"]
+    notes = read_file("a.png", "", shot, Limits(ocr_languages="kor")).notes
+    assert notes == ["1 image not read: tesseract has none of the languages kor"]
 
 
 def test_a_file_gives_the_same_parts_each_time() -> None:

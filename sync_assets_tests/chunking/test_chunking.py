@@ -1,6 +1,7 @@
 """What every chunk promises: nothing lost, never too long, and an edit changes what it touches only."""
 
 import string
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -45,6 +46,22 @@ def test_any_text_is_kept_whole_within_the_limit(text: str, max_tokens: int) -> 
     check_promises(found, max_tokens)
     expected = visible(text) if TOKENIZER.count([text]) != [0] else ""
     assert visible("".join(chunk.text for chunk in found)) == expected
+
+
+@pytest.mark.parametrize("role", ["description", "body", "sheet"])
+@pytest.mark.parametrize("character", ["a", "ア", "ก"])
+def test_a_word_without_end_is_no_single_token(role: str, character: str) -> None:
+    found = chunks_of("".join(f"{character}{number % 10}" for number in range(10_000)), role)
+    check_promises(found, 64)
+    assert max(len(chunk.text) for chunk in found) < 100
+    assert sum(chunk.text.count(character) for chunk in found) >= 10_000
+
+
+def test_an_edit_in_a_word_without_end_changes_few_chunks() -> None:
+    word = "".join(sha256(f"{number}".encode()).hexdigest() for number in range(200))
+    before, after = ({chunk.path for chunk in chunks_of(text)} for text in (word, f"{word[:5000]}x{word[5000:]}"))
+    assert len(before) > 150
+    assert len(after - before) <= 5
 
 
 @given(st.lists(st.one_of(paragraphs, st.text(max_size=300), words.map(lambda word: f"## {word}")), max_size=12))

@@ -1,5 +1,6 @@
 """Code: nothing lost, never too long, and an edit in a function changes the chunks of that function only."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -238,7 +239,7 @@ LAST = 5
         ("c", "typedef struct item { int a; } item_t;\nint *find(item_t *i)\n{ return 0; }", ["item", "find"]),
         ("cpp", "namespace net {\nvoid Menu::open() {\n}\n~Menu() {}\n}", ["net", "net.Menu.open"]),
         ("typescript", "export const run = (a) => {\n};\nexport class A {\n  b() {}\n}", ["run", "A", "A.b"]),
-        ("java", "class A {\n void b(int c) {}\n void b() {}\n}", ["A", "A.b", "A.b~2"]),
+        ("java", "class A {\n void b(int c) {}\n void d() {}\n}", ["A", "A.b", "A.d"]),
         ("go", "func (m *Menu[T]) Open() {\n}\nfunc main() {\n}", ["Menu.Open", "main"]),
         ("shell", "work() {\n echo a\n}\nfunction b {\n echo b\n}", ["work", "b"]),
         ("rust", "impl Show for Menu {\n fn open(&self) -> Vec<u8> { a }\n}", ["Menu", "Menu.open"]),
@@ -256,11 +257,38 @@ def test_names_are_those_of_the_language(language: str, text: str, paths: list[s
     assert [path for path in found if path in paths] == paths
 
 
-def test_functions_of_one_name_are_told_apart_in_their_order() -> None:
+def test_functions_of_one_name_are_told_apart_by_their_signatures() -> None:
+    overloads = [f"  void send({kind} value) {{ put(value); }}\n" for kind in ("int", "long", "String")]
+
+    def paths(*kept: str) -> dict[str, str]:
+        found = chunks_of(f"class Menu {{\n{''.join(kept)}}}\n", "java")
+        return {chunk.text: chunk.path for chunk in found if "send" in chunk.path}
+
+    two, three = paths(*overloads[1:]), paths(*overloads)
+    assert len(set(two.values())) == 2
+    assert all(path.startswith("code/Menu.send~") for path in three.values())
+    assert {text: three[text] for text in two} == two
+
+
+def test_functions_of_one_name_and_signature_are_told_apart_in_their_order() -> None:
     text = "def work():\n    return 1\n\ndef work():\n    return 2\n"
-    found = {chunk.path: chunk.text for chunk in chunks_of(text, "python")}
-    assert list(found) == ["code/work", "code/work~2"]
-    assert "return 2" in found["code/work~2"]
+    first, second = chunks_of(text, "python")
+    assert first.path.startswith("code/work~")
+    assert (second.path, second.text) == (f"{first.path}~2", "def work()\ndef work():\n    return 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("(" * 100_000, "python"),
+        ("{" * 50_000 + "}" * 50_000, "javascript"),
+        ("class A {f(){" * 5_000 + "}}" * 5_000, "java"),
+    ],
+)
+def test_what_nests_without_end_is_cut_in_time(text: str, language: str) -> None:
+    started = time.process_time()
+    chunk_document(document(text, language), open_embedder("hash-64").tokenizer, ChunkLimits(max_tokens=254))
+    assert time.process_time() - started < 5
 
 
 def test_a_file_that_moves_and_lines_that_move_embed_nothing() -> None:

@@ -20,6 +20,7 @@ SAID = {"author": "Ada", "sent_at": "2026-11-05T09:00:00+00:00", "link": "https:
         ("body", {}, "markdown/1"),
         ("section", {}, "markdown/1"),
         ("answer", {}, "markdown/1"),
+        ("page", {}, "markdown/1"),
         ("message", SAID, "conversation/1"),
         ("code", {"language": "python", "path": "a.py"}, "code/1"),
         ("code", {"language": "Python", "path": "a.py"}, "code/1"),

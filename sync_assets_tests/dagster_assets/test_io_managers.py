@@ -20,12 +20,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from sync_assets.batches import Batch, BatchWriter, FileLayout, Partition, raw_table
+from sync_assets.clock import utc_now
 from sync_assets.documents import RAW_SCHEMA
 from sync_assets.io_managers.object_storage import ObjectStorageIOManager
 from sync_assets.partitions import RANGE_END, RANGE_START, build_partitions, to_partition
 from sync_assets.services import Services
 from sync_assets.settings import Settings
-from sync_assets.stages import utc_now
 from sync_assets_tests.conftest import BUCKET
 from sync_assets_tests.dagster_assets.world import (
     FILE_STAGES,

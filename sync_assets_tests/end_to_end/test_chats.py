@@ -16,13 +16,15 @@ from sync_assets.demo.company import DemoCompany
 from sync_assets.demo.discord_data import Permission
 from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.server import DemoServers
-from sync_assets.demo.slack_workspace import SlackLimits
+from sync_assets.demo.slack_records import new_file
+from sync_assets.demo.slack_workspace import SlackLimits, SlackWorkspace
 from sync_assets.partitions import RANGE_END, RANGE_START
 from sync_assets_tests.command_line import Installation
 from sync_assets_tests.dagster_assets.world import fresh_database
 
 PRIVATE = "C08ESCALAT1"
 PHONES = "C08PHONES01"
+SWITCHES, DRAFT = "switches-without-autosave.csv", "orchard-vale-root-cause-draft.docx"
 HIDDEN_FROM_MOST = "Quayside Credit Union threatens to end the contract"
 
 
@@ -63,10 +65,11 @@ def records(chats: Installation, tenant: str, *options: str) -> set[str]:
     return {hit["record_id"] for hit in found(chats, tenant, "anything", "--audience", "internal", *options)}
 
 
-def change_account(chats: Installation, tenant: str, source: str, **settings: Any) -> None:
-    tenants = yaml.safe_load(chats.tenants_file.read_text())
-    tenants["tenants"][tenant][source] |= settings
-    chats.tenants_file.write_text(yaml.safe_dump(tenants))
+def file_id(workspace: SlackWorkspace, name: str) -> str:
+    """The id of the shared file of this name."""
+    messages = (message for channel in workspace.data.messages.values() for message in channel.values())
+    (found_id,) = (file["id"] for message in messages for file in message.get("files", []) if file.get("name") == name)
+    return found_id
 
 
 def test_every_conversation_is_found_and_a_second_sync_does_nothing(chats: Installation) -> None:
@@ -97,6 +100,45 @@ def test_a_private_channel_is_found_by_its_members_only_and_a_new_member_costs_n
     assert finds(stranger)
 
 
+def test_files_are_found_by_the_readers_of_their_conversation_until_they_are_deleted(chats: Installation) -> None:
+    workspace = chats.servers.company.slack["acme"]
+    stranger = next(user for user in workspace.data.users if user not in workspace.data.members[PRIVATE])
+
+    def finds(name: str, user: str) -> list[tuple[str, str]]:
+        """Record and text of what a user finds of a file."""
+        options = ("--audience", "internal", "--principal", f"user:{user}", "--filter", f"part_attachment={name}")
+        return [(hit["record_id"], hit["text"]) for hit in found(chats, "acme", "anything", *options)]
+
+    ((thread, rows),) = finds(SWITCHES, stranger)
+    assert thread == "C08WIFI0001-1794494667.071087"
+    assert "Workshop" in rows
+    ((thread, draft),) = finds(DRAFT, workspace.data.members[PRIVATE][1])
+    assert thread.startswith(f"private.{PRIVATE}-")
+    assert "Supply pressure" in draft
+    assert finds(DRAFT, stranger) == []
+    workspace.delete_file(file_id(workspace, SWITCHES))
+    synced = chats.sync("--source", "slack", "--all")
+    assert (synced["failures"], synced["quarantined"], synced["embedded"]) == ([], 0, 1)
+    assert finds(SWITCHES, stranger) == []
+
+
+def test_without_the_scope_for_files_conversations_are_stored_and_the_scope_is_named(chats: Installation) -> None:
+    workspace = chats.servers.company.slack["acme"]
+    workspace.data.scopes.remove("files:read")
+    workspace.post(
+        PHONES, "U08ACME003", "Here it is:", files=[new_file(workspace.data, "plan.pdf", "U08ACME003", "1.000000")]
+    )
+    synced = chats.sync("--source", "slack", "--incremental", code=3)
+    assert (synced["failures"], synced["quarantined"]) == ([], 1)
+    (hit,) = (
+        hit for hit in found(chats, "acme", "plan.pdf", "--audience", "internal") if "File: plan.pdf" in hit["text"]
+    )
+    assert hit["record_id"].startswith(PHONES)
+    (record,) = chats.run("quarantine", "list", "--json").json
+    assert "plan.pdf: " in record["reason"]
+    assert "Give the app the scope files:read" in record["reason"]
+
+
 def test_a_late_reply_is_found_and_leads_to_its_window(chats: Installation) -> None:
     workspace = chats.servers.company.slack["acme"]
     root = "1793696713.344038"
@@ -121,7 +163,7 @@ def test_a_channel_that_the_app_left_keeps_what_is_stored_until_it_is_excluded(c
     swept = chats.sync("--source", "slack", "--all", code=1)
     assert "exclude_channels" in swept["failures"][0]
     assert stored <= records(chats, "acme")
-    change_account(chats, "acme", "slack", exclude_channels=["support-phones"])
+    chats.change_account("acme", "slack", exclude_channels=["support-phones"])
     swept = chats.sync("--source", "slack", "--all", code=1)
     assert "SWEEP_MAX_DELETE_SHARE" in swept["failures"][0], "so many at once are deleted when told only"
     chats.sync("--source", "slack", "--all", SYNC_ASSETS_SWEEP_MAX_DELETE_SHARE="1")

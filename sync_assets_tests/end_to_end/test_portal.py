@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from sync_assets.attachments.extracted import Limits
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
 from sync_assets.hashing import text_hash
 from sync_assets.settings import PREFIX
 from sync_assets.sources import live_record_ids
+from sync_assets.stages.attachments import Attachments
 from sync_assets_tests.command_line import DATABASE_PASSWORD, Installation
 from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.mariadb import PASSWORD, Server
@@ -35,8 +37,12 @@ class Portal(Installation):
         self.world = world
         self.database_url = f"{database_url}{'&' if '?' in database_url else '?'}password={DATABASE_PASSWORD}"
         home.mkdir()
-        accounts = {SOURCE: {"database_url": world.url, "time_zone": "UTC"}}
-        (home / "tenants.yaml").write_text(yaml.safe_dump({"tenants": {TENANT: accounts}}))
+        self.write_account()
+
+    def write_account(self, **more: str) -> None:
+        """(Re)write the tenants file."""
+        accounts = {SOURCE: {"database_url": self.world.url, "time_zone": "UTC", **more}}
+        (self.home / "tenants.yaml").write_text(yaml.safe_dump({"tenants": {TENANT: accounts}}))
 
     def environment(self, **more: str) -> dict[str, str]:
         """Vectors long enough that a search finds what has the words."""
@@ -57,8 +63,10 @@ class Portal(Installation):
             registered = services.ledger.active_collection("chroma", stream)
             assert registered is not None
             embedder = services.embedder(registered.model)
-            for record in account.fetch(stream, live_record_ids(account, stream)):
-                document = account.to_document(stream, record)
+            records = account.fetch(stream, live_record_ids(account, stream))
+            documents = [account.to_document(stream, record) for record in records]
+            attachments = Attachments(services.ledger, TENANT, SOURCE, account, Limits())
+            for document in attachments.attached(documents)[0]:
                 limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
                 for chunk in chunk_document(document, embedder.tokenizer, limits):
                     found[chunk_id(document.document_id, chunk.path)] = text_hash(chunk.text)
@@ -205,6 +213,56 @@ def test_an_internal_comment_stays_inside_and_a_change_of_that_embeds_nothing(po
     assert (counts["embedded"], counts["written"]) == (0, 0)
     assert counts["payloads"] > 0
     assert any("Wachtwoordkluis" in hit["text"] for hit in portal.found(question, "public"))
+
+
+def test_files_of_the_folder_that_the_account_names_are_found_and_follow_their_rows(
+    portal: Portal, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mount"
+    (folder / "uploads").mkdir(parents=True)
+    (folder / "uploads" / "fout.txt").write_text("Compressor van de koelcel meldt E17.")
+    portal.world.run("DELETE FROM ticket_attachments")
+    kept = portal.world.attachment(1, filename="fout.txt", filepath="/uploads/fout.txt", uploaded_at=YESTERDAY)
+    portal.world.attachment(2, filename="later.txt", filepath="uploads/later.txt", uploaded_at=YESTERDAY)
+    named = portal.sync("--all")
+    assert (named["documents"], named["quarantined"]) == (19, 0), "without a folder files are named, and none is missed"
+    assert not any("E17" in hit["text"] for hit in portal.found("compressor koelcel"))
+
+    portal.write_account(files=str(folder))
+    read = portal.sync("--all", code=3)
+    assert (read["embedded"], read["quarantined"]) == (1, 1)
+    portal.assert_equal_to_upstream()
+    assert portal.found("compressor koelcel E17", "public")[0]["record_id"] == "1", "as public as its ticket"
+    (held,) = portal.run("quarantine", "list", "--json").json
+    assert held["record_id"] == "2"
+    assert "later.txt: 'uploads/later.txt' can't be read in tenants.polder.ticket_portal.files" in held["reason"]
+
+    (folder / "uploads" / "later.txt").write_text("De sluisdeur klemt.")
+    (folder / "uploads" / "fout.txt").write_text("Verdamper is bevroren.")
+    portal.world.run(f"UPDATE ticket_attachments SET filesize = 22 WHERE attachment_id = {kept}")
+    mended = portal.sync("--all")
+    assert (mended["embedded"], mended["quarantined"]) == (2, 0)
+    portal.assert_equal_to_upstream()
+    assert portal.found("sluisdeur klemt")[0]["record_id"] == "2"
+    assert portal.found("verdamper bevroren")[0]["record_id"] == "1"
+    assert not any("E17" in hit["text"] for hit in portal.found("compressor koelcel"))
+
+    portal.world.run(f"DELETE FROM ticket_attachments WHERE attachment_id = {kept}")
+    portal.sync("--all")
+    portal.assert_equal_to_upstream()
+    assert not any("bevroren" in hit["text"] for hit in portal.found("verdamper bevroren"))
+
+    (folder / "uploads").rename(tmp_path / "away")
+    portal.world.attachment(3, filename="nieuw.txt", filepath="uploads/nieuw.txt", uploaded_at=_now())
+    before = portal.chunks("tickets")
+    outcome = portal.run("sync", "--all")
+    assert outcome.code == 1
+    assert "Mount the portal's uploads there" in outcome.out + outcome.err
+    assert portal.chunks("tickets") == before, "nothing is lost while nothing is mounted"
+    (tmp_path / "away").rename(folder / "uploads")
+    (folder / "uploads" / "nieuw.txt").write_text("Het nieuwe bestand.")
+    portal.sync("--all")
+    portal.assert_equal_to_upstream()
 
 
 def _now() -> datetime:

@@ -4,11 +4,8 @@ What belongs here: a Slack workspace and a Discord server with the actions that 
 would find in them. What does not: the laws (`test_chats.py`), and the simulators themselves (`sync_assets/demo/`).
 """
 
-import itertools
-import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import httpx
@@ -23,16 +20,11 @@ from sync_assets.demo.server import DemoServers
 from sync_assets.demo.slack_content import build_workspace
 from sync_assets.demo.slack_workspace import SlackWorkspace
 from sync_assets.sources import Source, discord, slack
-from sync_assets.sources.http import Timer
+from sync_assets.vector_stores import Audience
+from sync_assets_tests.laws.world import PEOPLE, WORD, Clock, System, inside
 
-START = datetime(2026, 11, 2, tzinfo=UTC)
-DAY = timedelta(days=1)
-# How many days a history lasts at most.
-DAYS = 4
 CHAT = "chat"
 
-PEOPLE = ("ada", "ben", "cleo")
-WORD = re.compile(r"w\d+w")
 _ROLE, _MEMBER = 0, 1
 
 _SLACK: dict[str, Any] = {
@@ -81,30 +73,6 @@ _DISCORD: dict[str, Any] = {
 }
 
 
-class Clock:
-    """The time that upstream, the source and the chain share; only actions and a source's own waits move it."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def tick(self, step: timedelta = timedelta(minutes=1)) -> datetime:
-        self.now += step
-        return self.now
-
-    def seconds(self) -> float:
-        return (self.now - START).total_seconds()
-
-    def sleep(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-    @property
-    def timer(self) -> Timer:
-        return Timer(self.seconds, self.sleep)
-
-
 class SmallCompany(DemoCompany):
     """A company that has nothing but the two chats."""
 
@@ -118,49 +86,21 @@ class SmallCompany(DemoCompany):
         self.portal = self.seed = None
 
 
-class Chat(ABC):
-    """A chat, from its start on. Every action takes two numbers, which choose a channel, a message or a person.
+class Chat(System):
+    """A chat. Numbers of its actions choose a channel, a message or a person.
 
     Attributes:
-        source: name of its source.
-        actions: names of the methods that a history is made of.
         channels: their ids, by number.
-        settings: of the account in `tenants.yaml`, beside those that name it.
     """
 
-    source: str
-    actions: tuple[str, ...]
+    stream = "messages"
     channels: list[str]
 
     def __init__(self, servers: DemoServers, clock: Clock) -> None:
-        clock.now = START
-        self.clock = clock
-        self.settings: dict[str, Any] = {
-            "limits": {"max_attempts": 1, "breaker_failures": 1000, "request_delay": 0, "page_size": 10}
-        }
-        self.account = servers.tenants[CHAT][self.source]
-        self._words = itertools.count(1)
-        self._names = itertools.count(1)
+        super().__init__(servers, clock, CHAT)
 
-    @abstractmethod
-    def open(self, tenant: str, transport: httpx.BaseTransport | None = None) -> Source:
-        """The true source, which asks the simulator over HTTP."""
-
-    @abstractmethod
-    def mend(self) -> None:
-        """The app sees everything again."""
-
-    @abstractmethod
-    def record_ids(self) -> list[str]:
-        """The conversations that there are, by the simulator's own records."""
-
-    @abstractmethod
-    def principals(self) -> frozenset[str]:
-        """All that there are."""
-
-    @abstractmethod
-    def readers(self) -> Iterator[tuple[frozenset[str], set[str]]]:
-        """Each person's principals, and the words that this person may find."""
+    def make_one(self) -> None:
+        self.post(0)
 
     @abstractmethod
     def post(self, channel: int, person: int = 0) -> tuple[str, str]:
@@ -186,15 +126,6 @@ class Chat(ABC):
     def remove(self, message: tuple[str, str]) -> None:
         """Delete a message."""
 
-    def act(self, name: str, first: int, second: int) -> None:
-        """One action of a history, a minute after the one before."""
-        self.clock.tick()
-        getattr(self, name)(first, second)
-
-    def next_day(self, *_: int) -> None:
-        if self.clock.now < START + (DAYS - 1) * DAY:
-            self.clock.now = datetime.combine(self.clock.now.date() + DAY, time(), UTC)
-
     def edit(self, number: int, _: int) -> None:
         if found := self._message(number):
             self.change(found)
@@ -206,18 +137,6 @@ class Chat(ABC):
     @abstractmethod
     def _message(self, number: int) -> tuple[str, str] | None:
         """One message that somebody wrote, as `post` returns it; None where there is none."""
-
-    def text(self) -> str:
-        """A text with a word that no other text has."""
-        return f"w{next(self._words)}w is what the pump says"
-
-    def name(self) -> str:
-        """A name that nothing has."""
-        return f"name-{next(self._names)}"
-
-    @staticmethod
-    def _of(items: list[Any], number: int) -> Any:
-        return items[number % len(items)]
 
 
 class SlackChat(Chat):
@@ -237,7 +156,7 @@ class SlackChat(Chat):
         users = self.workspace.data.users
         self._people = [next(user for user in users if users[user]["name"] == name) for name in PEOPLE]
 
-    def open(self, tenant: str, transport: httpx.BaseTransport | None = None) -> Source:
+    def open(self, tenant: str, transport: httpx.BaseTransport) -> Source:
         account = slack.Account(**{**self.account, "thread_rescan_days": 1, **self.settings})
         return slack.Source(tenant, account, clock=self.clock, timer=self.clock.timer, transport=transport)
 
@@ -252,17 +171,17 @@ class SlackChat(Chat):
     def principals(self) -> frozenset[str]:
         return frozenset(f"user:{user}" for user in self.workspace.data.users)
 
-    def readers(self) -> Iterator[tuple[frozenset[str], set[str]]]:
+    def readers(self) -> Iterator[tuple[Audience, set[str]]]:
         data = self.workspace.data
         for person in self._people:
             found: set[str] = set()
             for channel, facts in data.channels.items():
                 if not facts["is_private"] or person in data.members[channel]:
                     found.update(*(WORD.findall(message["text"]) for message in data.messages[channel].values()))
-            yield frozenset({f"user:{person}"}), found
+            yield inside(f"user:{person}"), found
 
     def post(self, channel: int, person: int = 0, thread: str | None = None, **attributes: Any) -> tuple[str, str]:
-        channel_id, user = self._of(self.channels, channel), self._of(self._people, person)
+        channel_id, user = self.of(self.channels, channel), self.of(self._people, person)
         moment = self.clock.tick()
         sent = self.workspace.post(channel_id, user, self.text(), thread, moment, **attributes)
         return channel_id, sent["ts"]
@@ -287,39 +206,39 @@ class SlackChat(Chat):
             self.post(self.channels.index(found[0]), person, found[1], subtype="thread_broadcast")
 
     def join(self, channel: int, person: int) -> None:
-        self.workspace.join(self._of(self.channels, channel), self._of(self._people, person), self.clock.now)
+        self.workspace.join(self.of(self.channels, channel), self.of(self._people, person), self.clock.now)
 
     def leave(self, channel: int, person: int) -> None:
-        self.workspace.leave(self._of(self.channels, channel), self._of(self._people, person), self.clock.now)
+        self.workspace.leave(self.of(self.channels, channel), self.of(self._people, person), self.clock.now)
 
     def rename_person(self, person: int, _: int) -> None:
-        self.workspace.rename_user(self._of(self._people, person), self.name(), self.clock.now)
+        self.workspace.rename_user(self.of(self._people, person), self.name(), self.clock.now)
 
     def rename_channel(self, channel: int, _: int = 0) -> None:
-        self.workspace.rename_channel(self._of(self.channels, channel), self.name(), self.clock.now)
+        self.workspace.rename_channel(self.of(self.channels, channel), self.name(), self.clock.now)
 
     def turn(self, channel: int, _: int) -> None:
         """Make a public channel private, or a private one public."""
-        channel_id = self._of(self.channels, channel)
+        channel_id = self.of(self.channels, channel)
         self.workspace.set_private(channel_id, not self.workspace.data.channels[channel_id]["is_private"])
 
     def lose(self, channel: int, right: int = 0) -> None:
-        self.workspace.leave(self._of(self.channels, channel), self.workspace.data.app_user, self.clock.now)
+        self.workspace.leave(self.of(self.channels, channel), self.workspace.data.app_user, self.clock.now)
 
     def regain(self, channel: int, _: int = 0) -> None:
         if not self._facts(channel)["is_archived"]:
-            self.workspace.join(self._of(self.channels, channel), self.workspace.data.app_user, self.clock.now)
+            self.workspace.join(self.of(self.channels, channel), self.workspace.data.app_user, self.clock.now)
 
     def archive(self, channel: int, _: int = 0) -> None:
         if not self._facts(channel)["is_archived"]:
-            self.workspace.archive(self._of(self.channels, channel), True, self.clock.now)
+            self.workspace.archive(self.of(self.channels, channel), True, self.clock.now)
 
     def open_again(self, channel: int, _: int = 0) -> None:
         if self._facts(channel)["is_archived"]:
-            self.workspace.archive(self._of(self.channels, channel), False, self.clock.now)
+            self.workspace.archive(self.of(self.channels, channel), False, self.clock.now)
 
     def _facts(self, channel: int) -> Json:
-        return self.workspace.data.channels[self._of(self.channels, channel)]
+        return self.workspace.data.channels[self.of(self.channels, channel)]
 
     def _message(self, number: int) -> tuple[str, str] | None:
         data = self.workspace.data
@@ -329,7 +248,7 @@ class SlackChat(Chat):
             for ts, message in messages.items()
             if WORD.search(message["text"])
         )
-        ts, channel_id = self._of(found, number) if found else ("", "")
+        ts, channel_id = self.of(found, number) if found else ("", "")
         return (channel_id, ts) if ts else None
 
 
@@ -350,7 +269,7 @@ class DiscordChat(Chat):
         self.channels = list(self.guild.data.channels)
         self._people = [self.guild.user_id(name) for name in PEOPLE]
 
-    def open(self, tenant: str, transport: httpx.BaseTransport | None = None) -> Source:
+    def open(self, tenant: str, transport: httpx.BaseTransport) -> Source:
         account = discord.Account(**{**self.account, "thread_rescan_days": 1, **self.settings})
         return discord.Source(tenant, account, clock=self.clock, timer=self.clock.timer, transport=transport)
 
@@ -366,7 +285,7 @@ class DiscordChat(Chat):
         data = self.guild.data
         return frozenset({*(f"user:{user}" for user in data.users), *(f"role:{role}" for role in data.roles)})
 
-    def readers(self) -> Iterator[tuple[frozenset[str], set[str]]]:
+    def readers(self) -> Iterator[tuple[Audience, set[str]]]:
         data = self.guild.data
         for person in self._people:
             found: set[str] = set()
@@ -375,11 +294,11 @@ class DiscordChat(Chat):
                 if person in data.thread_members[room] if private else data.may_view(person, room):
                     found.update(*(WORD.findall(message["content"]) for message in messages.values()))
             roles = data.members[person]["roles"]
-            yield frozenset({f"user:{person}", *(f"role:{role}" for role in roles)}), found
+            yield inside(f"user:{person}", *(f"role:{role}" for role in roles)), found
 
     def post(self, channel: int, person: int = 0) -> tuple[str, str]:
         """A message in a channel or thread, or a post in a forum."""
-        room, user, moment = self._of(self._rooms(), channel), self._of(self._people, person), self.clock.tick()
+        room, user, moment = self.of(self._rooms(), channel), self.of(self._people, person), self.clock.tick()
         if self.guild.data.channels[room]["type"] == ChannelType.FORUM:
             thread = self.guild.forum_post(room, user, self.name(), self.text(), at=moment)["id"]
             return thread, thread
@@ -401,20 +320,20 @@ class DiscordChat(Chat):
     def reply(self, number: int, person: int) -> None:
         """In a thread as well as in a channel: a message that points at another one."""
         if found := self._message(number):
-            self.guild.post(found[0], self._of(self._people, person), self.text(), found[1], self.clock.now)
+            self.guild.post(found[0], self.of(self._people, person), self.text(), found[1], self.clock.now)
 
     def open_thread(self, number: int, person: int) -> None:
         """A thread with a first answer, from a message of a channel that has none."""
         found = self._message(number)
         channels = self.guild.data.channels
         if found and channels[found[0]]["type"] not in THREADS and found[1] not in channels:
-            user = self._of(self._people, person)
+            user = self.of(self._people, person)
             self.guild.open_thread(*found, self.name(), user, at=self.clock.now)
             self.guild.post(found[1], user, self.text(), at=self.clock.tick())
 
     def open_apart(self, channel: int, person: int) -> None:
         """A thread that starts from no message, private where the number of the person is odd."""
-        parent, user, moment = self.channels[channel % 2], self._of(self._people, person), self.clock.now
+        parent, user, moment = self.channels[channel % 2], self.of(self._people, person), self.clock.now
         thread = self.guild.open_thread(parent, None, self.name(), user, person % 2 == 1, moment)["id"]
         self.guild.post(thread, user, self.text(), at=self.clock.tick())
 
@@ -428,42 +347,42 @@ class DiscordChat(Chat):
 
     def join_thread(self, number: int, person: int) -> None:
         for thread in self._thread(number):
-            self.guild.join_thread(thread, self._of(self._people, person), self.clock.now)
+            self.guild.join_thread(thread, self.of(self._people, person), self.clock.now)
 
     def leave_thread(self, number: int, person: int) -> None:
         for thread in self._thread(number):
-            if self._of(self._people, person) in self.guild.data.thread_members[thread]:
-                self.guild.leave_thread(thread, self._of(self._people, person))
+            if self.of(self._people, person) in self.guild.data.thread_members[thread]:
+                self.guild.leave_thread(thread, self.of(self._people, person))
 
     def rename_person(self, person: int, _: int) -> None:
-        self.guild.rename_user(self._of(self._people, person), self.name())
+        self.guild.rename_user(self.of(self._people, person), self.name())
 
     def rename_channel(self, channel: int, _: int = 0) -> None:
-        self.guild.rename_channel(self._of(self._rooms(), channel), self.name())
+        self.guild.rename_channel(self.of(self._rooms(), channel), self.name())
 
     def hide(self, channel: int, _: int = 0) -> None:
         """Only those that are let in may view a channel."""
-        self.guild.overwrite(self._of(self.channels, channel), "Reader", _ROLE, Permission.VIEW_CHANNEL, 0)
-        self.guild.overwrite(self._of(self.channels, channel), "@everyone", _ROLE, 0, Permission.VIEW_CHANNEL)
+        self.guild.overwrite(self.of(self.channels, channel), "Reader", _ROLE, Permission.VIEW_CHANNEL, 0)
+        self.guild.overwrite(self.of(self.channels, channel), "@everyone", _ROLE, 0, Permission.VIEW_CHANNEL)
 
     def show(self, channel: int, _: int = 0) -> None:
-        self.guild.remove_overwrite(self._of(self.channels, channel), "@everyone")
+        self.guild.remove_overwrite(self.of(self.channels, channel), "@everyone")
 
     def admit(self, channel: int, whom: int) -> None:
         """Let a role, or a member by itself, view a channel."""
         target, kind = ("Team", _ROLE) if whom % 2 else ("cleo", _MEMBER)
-        self.guild.overwrite(self._of(self.channels, channel), target, kind, Permission.VIEW_CHANNEL, 0)
+        self.guild.overwrite(self.of(self.channels, channel), target, kind, Permission.VIEW_CHANNEL, 0)
 
     def expel(self, channel: int, whom: int) -> None:
-        self.guild.remove_overwrite(self._of(self.channels, channel), "Team" if whom % 2 else "cleo")
+        self.guild.remove_overwrite(self.of(self.channels, channel), "Team" if whom % 2 else "cleo")
 
     def lose(self, channel: int, right: int = 0) -> None:
         """The bot may not view a channel any more or, where `right` is odd, not read its history."""
         denied = Permission.READ_MESSAGE_HISTORY if right % 2 else Permission.VIEW_CHANNEL
-        self.guild.overwrite(self._of(self.channels, channel), "bot", _MEMBER, 0, denied)
+        self.guild.overwrite(self.of(self.channels, channel), "bot", _MEMBER, 0, denied)
 
     def regain(self, channel: int, _: int = 0) -> None:
-        self.guild.remove_overwrite(self._of(self.channels, channel), "bot")
+        self.guild.remove_overwrite(self.of(self.channels, channel), "bot")
 
     def blind(self, *_: int) -> None:
         self.guild.switch_intent(False)
@@ -474,7 +393,7 @@ class DiscordChat(Chat):
     def _thread(self, number: int) -> list[str]:
         """One thread, or none."""
         threads = self._rooms()[len(self.channels) :]
-        return [self._of(threads, number)] if threads else []
+        return [self.of(threads, number)] if threads else []
 
     def _message(self, number: int) -> tuple[str, str] | None:
         found = sorted(
@@ -483,5 +402,5 @@ class DiscordChat(Chat):
             for message_id, message in messages.items()
             if message["type"] in (MessageType.DEFAULT, MessageType.REPLY)
         )
-        message_id, room = self._of(found, number) if found else ("", "")
+        message_id, room = self.of(found, number) if found else ("", "")
         return (room, message_id) if message_id else None

@@ -335,8 +335,16 @@ def test_a_document_is_added_changed_commented_and_deleted(backlog: Backlog) -> 
     found = backlog.get(f"/documents/{made['id']}")
     assert (found["title"], found["plain"], found["updated"]) == ("点検表", "毎月点検する", "2026-11-14T12:01:00Z")
     assert [comment["plain"] for comment in backlog.get(f"/documents/{made['id']}/comments")] == ["Clear."]
+    named = {"id": made["id"], "name": "点検表", "children": [], "emoji": None}
+    tree = backlog.get("/documents/tree", projectIdOrKey="VENT")
+    assert named in tree["activeTree"]["children"]
+    assert tree["trashTree"] == {"id": "Trash", "children": []}
     backlog.space.delete_document(made["id"])
     assert backlog.refusal(f"/documents/{made['id']}") == (404, 6)
+    tree = backlog.get("/documents/tree", projectIdOrKey="VENT")
+    assert named not in tree["activeTree"]["children"]
+    assert tree["trashTree"] == {"id": "Trash", "children": [named]}
+    assert made["id"] not in str(backlog.get("/documents/tree", projectIdOrKey="PUMP"))
     assert backlog.get("/projects/VENT/activities") == told
 
 
@@ -413,7 +421,8 @@ def test_who_is_taken_out_of_a_project_loses_all_of_it(backlog: Backlog) -> None
     assert [project["projectKey"] for project in backlog.get("/projects")] == ["PUMP", "BOIL"]
     for path in ("/projects/VENT", "/projects/72", "/projects/VENT/statuses", "/projects/VENT/activities"):
         assert backlog.refusal(path) == (403, 4)
-    assert backlog.refusal("/wikis", projectIdOrKey="VENT") == (403, 4)
+    for path in ("/wikis", "/documents/tree"):
+        assert backlog.refusal(path, projectIdOrKey="VENT") == (403, 4)
     assert backlog.refusal("/issues", **{"projectId[]": [PUMP, VENT]}) == (403, 4)
     for path in ("/issues/VENT-1", f"/wikis/{page['id']}", f"/documents/{document['id']}"):
         assert backlog.refusal(path) == (404, 6)
@@ -480,6 +489,8 @@ def test_people_act_through_the_control_routes_as_in_the_process(backlog: Backlo
     document = backlog.order("POST", "documents", {"project": "PUMP", "user": "ito", "title": "T", "text": "a"})
     backlog.order("PATCH", f"documents/{document['id']}", {"user": "ito", "text": "b"})
     assert backlog.get(f"/documents/{document['id']}")["plain"] == "b"
+    comment = backlog.order("POST", f"documents/{document['id']}/comments", {"user": "sato", "text": "c"})
+    assert backlog.get(f"/documents/{document['id']}/comments") == [comment]
     backlog.order("DELETE", f"documents/{document['id']}")
     backlog.order("PATCH", "projects/PUMP", {"archived": True})
     backlog.order("DELETE", "projects/VENT/member")

@@ -211,7 +211,6 @@ class TestReadByPythonGitlab:
     def test_a_feature_that_is_switched_off_is_forbidden(self, server: Server, firmware: Project) -> None:
         asks: dict[Feature, Callable[..., Any]] = {
             "wiki": firmware.wikis.list,
-            "issues": firmware.issues.list,
             "merge_requests": firmware.mergerequests.list,
             "repository": firmware.commits.list,
         }
@@ -222,6 +221,23 @@ class TestReadByPythonGitlab:
             assert refusal.value.response_code == 403
             server.instance.switch_feature(FIRMWARE, feature, True)
             assert ask(get_all=True)
+
+    def test_issues_that_are_switched_off_look_like_none(self, server: Server, firmware: Project) -> None:
+        server.instance.switch_feature(FIRMWARE, "issues", False)
+        assert firmware.issues.list(get_all=True) == []
+        with pytest.raises(GitlabGetError) as refusal:
+            firmware.issues.get(1)
+        assert refusal.value.response_code == 404
+
+    def test_a_commit_is_its_own_merge_base_with_the_branch_it_leads_to(
+        self, server: Server, firmware: Project
+    ) -> None:
+        path = f"/projects/{FIRMWARE}/repository/merge_base"
+        commit = firmware.commits.list(get_all=False)[3].id
+        aside = firmware.commits.list(ref_name="echo-tail", get_all=False)[0].id
+        assert server.get(path, **{"refs[]": [commit, "main"]})["id"] == commit
+        assert server.get(path, **{"refs[]": [aside, "main"]})["id"] not in (aside, commit)
+        assert server.refusal(path, **{"refs[]": ["nowhere", "main"]})[0] == 400
 
     def test_a_spent_limit_is_told_as_plain_text(self, server: Server, client: gitlab.Gitlab) -> None:
         server.order("faults", status=429, retry_after=3)
@@ -345,6 +361,23 @@ class TestListings:
         assert on_branch["id"] in everything
         assert on_branch["id"] not in {commit["id"] for commit in server.get(path, per_page=100)}
 
+    def test_commits_below_an_older_one_are_not_found_by_since(self, server: Server) -> None:
+        path = f"/projects/{FIRMWARE}/repository/commits"
+        young = datetime(2026, 11, 13, 11, tzinfo=UTC)
+        shas = [
+            server.instance.push(FIRMWARE, "tomas", title, write={"a.py": title}, at=moment)
+            for title, moment in (("Young", young), ("Old", young - timedelta(days=400)), ("New", young))
+        ]
+        asked = {"since": "2026-11-13T00:00:00Z", "per_page": 1}
+        assert [row["id"] for page in server.pages(path, **asked) for row in page] == [shas[2]]
+        assert {row["id"] for row in server.get(path, until="2026-11-13T23:00:00Z")} >= set(shas)
+
+    def test_an_empty_repository_names_a_branch_and_shows_no_tree(self, server: Server) -> None:
+        server.instance.data.projects[FIRMWARE].repository.branches.clear()
+        project = server.get(f"/projects/{FIRMWARE}")
+        assert (project["default_branch"], project["empty_repo"]) == ("main", True)
+        assert server.refusal(f"/projects/{FIRMWARE}/repository/tree", ref="main")[0] == 404
+
     def test_a_folder_is_listed_without_what_is_deeper(self, server: Server) -> None:
         path = f"/projects/{FIRMWARE}/repository/tree"
         assert [(row["path"], row["type"]) for row in server.get(path, path="web")] == [
@@ -376,6 +409,14 @@ class TestListings:
         assert content("config/legacy_keys.ini").count(b"\r\n") == 6
         assert content("assets/boot-logo.png").startswith(b"\x89PNG")
         assert len(content("data/tone_levels.csv")) > 1_000_000
+
+    def test_headers_tell_the_size_of_a_file_without_its_content(self, server: Server) -> None:
+        path, ref = f"/projects/{FIRMWARE}/repository/files/README.md", {"ref": "main"}
+        file = server.get(path, **ref)
+        answer = server.client.head(path, params=ref)
+        assert answer.content == b""
+        told = [answer.headers[f"X-Gitlab-{name}"] for name in ("Size", "Blob-Id", "File-Path")]
+        assert told == [str(file["size"]), file["blob_id"], "README.md"]
 
     def test_the_last_commit_of_a_file_is_the_one_that_changed_it(self, server: Server) -> None:
         path = f"/projects/{FIRMWARE}/repository"
@@ -538,6 +579,7 @@ class TestWhatPeopleDo:
         path = f"/projects/{GUIDES}/wikis"
         page = server.order("write_wiki_page", project=GUIDES, title="Tools/Torch", content="Warm light.")
         assert server.get(f"{path}/Tools%2FTorch")["content"] == "Warm light."
+        assert server.get(f"{path}/tools%2Ftorch")["slug"] == "Tools/Torch"
         moved = server.order("move_wiki_page", project=GUIDES, slug=page["slug"], title="Torch")
         assert server.refusal(f"{path}/Tools%2FTorch")[0] == 404
         assert server.get(f"{path}/Torch")["title"] == "Torch"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from sync_assets.demo.company import QUESTIONS, DemoCompany
-from sync_assets.demo.portal import PORTAL_STREAMS, PORTAL_TENANT, write_portal
+from sync_assets.demo.files import file_bytes
+from sync_assets.demo.portal import PORTAL_STREAMS, PORTAL_TENANT, folder_of, write_portal
 from sync_assets.demo.server import DemoServers
 
 TIME = re.compile(r"20\d\d-[01]\d-[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d")
@@ -51,9 +52,22 @@ def one(connection: sqlite3.Connection, query: str) -> Any:
 class TestContent:
     def test_is_as_large_as_promised(self, start: Path) -> None:
         sizes = {table: column(start, f"SELECT count(*) FROM {table}")[0] for table in ("tickets", "knowledge_base")}
-        assert sizes == {"tickets": 300, "knowledge_base": 60}
-        assert column(start, "SELECT count(*) FROM configuration_items") == [150]
+        assert sizes == {"tickets": 302, "knowledge_base": 60}
+        assert column(start, "SELECT count(*) FROM configuration_items") == [151]
         assert column(start, "SELECT count(*) FROM knowledge_base WHERE is_published = 0") == [4]
+
+    def test_every_attachment_has_its_file_and_few_contents_are_read(self, start: Path) -> None:
+        stored = rows(start, "SELECT filename, filepath, filesize FROM ticket_attachments")
+        found = {path: (folder_of(start) / path).read_bytes() for _, path, _ in stored}
+        assert len(found) == len(stored)
+        for name, path, size in stored:
+            assert (len(found[path]), found[path]) == (size, file_bytes(name))
+        assert len(set(found.values())) <= 15, "a picture takes a second to read"
+        (folder_of(start) / stored[0][1]).write_bytes(b"changed")
+        (folder_of(start) / "left.txt").write_bytes(b"over")
+        write_portal(start)
+        assert {path: (folder_of(start) / path).read_bytes() for path in found} == found
+        assert not (folder_of(start) / "left.txt").exists()
 
     def test_is_the_same_at_every_start(self, start: Path, tmp_path: Path) -> None:
         begun = time.perf_counter()
@@ -176,12 +190,12 @@ class TestCompany:
         company.write_files()
         assert company.portal is not None
         live = {stream: company.record_ids(PORTAL_TENANT, "ticket_portal", stream) for stream in PORTAL_STREAMS}
-        assert live["tickets"] == [str(number) for number in range(1, 301)]
+        assert live["tickets"] == [str(number) for number in range(1, 303)]
         assert live["knowledge_base"] == [f"kb-{number}" for number in range(1, 57)]
         statuses = rows(company.portal, "SELECT ci_id, status FROM configuration_items ORDER BY ci_id")
         in_use = [f"ci-{number}" for number, status in statuses if status != "Afgeschreven"]
         assert live["configuration_items"] == in_use
-        assert len(in_use) < 150
+        assert len(in_use) < 151
 
         with closing(sqlite3.connect(company.portal, isolation_level=None)) as connection:
             connection.execute("DELETE FROM tickets WHERE ticket_id = 77")
@@ -209,9 +223,13 @@ class TestCompany:
             assert servers.company.record_ids("acme", "ticket_portal", "tickets") == []
             accounts = servers.tenants
         assert "ticket_portal" not in accounts["acme"]
-        assert accounts["polder"]["ticket_portal"] == {"database_url": f"sqlite:///{path}", "time_zone": "UTC"}
-        assert path.exists()
-        assert list(path.parent.iterdir()) == [path], "the unfinished file is gone"
+        uploads = path.with_name("portal.files")
+        assert accounts["polder"]["ticket_portal"] == {
+            "database_url": f"sqlite:///{path}",
+            "time_zone": "UTC",
+            "files": str(uploads),
+        }
+        assert sorted(path.parent.iterdir()) == [uploads, path], "the unfinished file is gone"
         with DemoServers() as servers:
             assert not any("ticket_portal" in accounts for accounts in servers.tenants.values())
 

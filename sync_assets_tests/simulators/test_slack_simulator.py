@@ -35,6 +35,7 @@ LEADERSHIP = "C08LEADERS1"  # private, without it
 FIELD_NOTES = "C08FIELD001"  # public, without it
 ARCHIVED = "C08LAUNCHH4"
 INGRID, TOMAS, CALLUM, ROWAN = "U08ACME001", "U08ACME002", "U08ACME004", "U08ACME013"
+TRAINING = "F99C09DEFD6"  # a PDF in #general
 APP, UPTIME = "U08ABOT001", "B08ACME003"
 
 Json = dict[str, Any]
@@ -410,6 +411,7 @@ def test_a_public_channel_without_the_app_can_be_looked_at_but_not_read(slack: S
         ("users:read", "users.list", {}),
         ("users:read", "users.info", {"user": TOMAS}),
         ("team:read", "team.info", {}),
+        ("files:read", "files.info", {"file": TRAINING}),
     ],
 )
 def test_a_missing_scope_is_named(slack: Slack, scope: str, method: str, params: Json) -> None:
@@ -420,6 +422,46 @@ def test_a_missing_scope_is_named(slack: Slack, scope: str, method: str, params:
     assert refused == {"ok": False, "error": "missing_scope", "needed": scope, "provided": ",".join(kept)}
     slack.order("POST", "reset")
     assert slack.get(method, **params)["ok"]
+
+
+def test_the_vendors_client_gets_a_file_at_the_address_that_its_message_has(client: WebClient, slack: Slack) -> None:
+    shared = slack.root(GENERAL, "Recording and slides")["files"][0]
+    told = body_of(client.files_info(file=shared["id"]))["file"]
+    assert told == shared
+    assert (told["name"], told["mimetype"], told["mode"]) == ("console-8-5-training.pdf", "application/pdf", "hosted")
+    assert told["url_private_download"].startswith(f"{slack.url}/files-pri/")
+    for address in (told["url_private"], told["url_private_download"]):
+        answer = httpx.get(address, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/pdf")
+        assert answer.content.startswith(b"%PDF")
+        assert len(answer.content) == told["size"]
+
+
+@pytest.mark.parametrize("lack", ["token", "scope", "file"])
+def test_whoever_may_not_have_a_file_gets_a_login_page_with_status_200(slack: Slack, lack: str) -> None:
+    address = slack.get("files.info", file=TRAINING)["file"]["url_private_download"]
+    headers = {} if lack == "token" else {"Authorization": f"Bearer {TOKEN}"}
+    if lack == "scope":
+        slack.order("PUT", "scopes", {"scopes": [name for name in SCOPES if name != "files:read"]})
+    if lack == "file":
+        slack.order("DELETE", f"files/{TRAINING}")
+    answer = httpx.get(address, headers=headers)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert answer.text.startswith("<!DOCTYPE html>")
+
+
+def test_a_deleted_file_leaves_a_tombstone_in_its_message(slack: Slack) -> None:
+    slack.order("DELETE", f"files/{TRAINING}")
+    shared = slack.root(GENERAL, "Recording and slides")["files"]
+    assert shared[0] == {"id": TRAINING, "mode": "tombstone"}
+    assert shared[1]["name"] == "console-8-5-recording.mp4"
+    assert slack.get("files.info", file=TRAINING) == {"ok": False, "error": "file_deleted"}
+
+
+def test_a_file_is_there_for_an_app_that_is_in_its_channel_alone(slack: Slack) -> None:
+    assert slack.get("files.info", file="F0NOTHING")["error"] == "file_not_found"
+    slack.workspace.leave(GENERAL, APP, START)
+    assert slack.get("files.info", file=TRAINING)["error"] == "file_not_found"
 
 
 def test_addresses_of_people_need_a_scope_of_their_own(slack: Slack) -> None:
@@ -558,6 +600,7 @@ def test_a_channel_that_was_archived_is_read_again_once_it_is_back_and_joined(sl
         ("PATCH", f"messages/{PHONES}/1.000001", {"text": "?"}),
         ("DELETE", f"messages/{PHONES}/1.000001", None),
         ("PUT", f"channels/{PHONES}/members/U0NOBODY", None),
+        ("DELETE", "files/F0NOTHING", None),
         ("PATCH", "users/U0NOBODY", {"display_name": "?"}),
     ],
 )

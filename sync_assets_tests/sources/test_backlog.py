@@ -50,6 +50,7 @@ class Space:
         on_request: called with the path and query before each answer.
         hidden_projects: ids of projects that the user lost: nothing of them is shown.
         uncounted: how many issues `/issues/count` counts beside those that are listed.
+        trash: trees of thrown away documents by project; where it is None, no project shows one.
     """
 
     def __init__(self, zone: timezone = TOKYO) -> None:
@@ -60,11 +61,15 @@ class Space:
         ]
         self.rows: dict[str, dict[Any, Json]] = {"issues": {}, "wikis": {}, "documents": {}}
         self.comments: dict[int, list[Json]] = {}
+        self.document_comments: dict[str, list[Json]] = {}
         self.activities: list[Json] = []
         self.refused: dict[str, int] = {}
         self.on_request: Callable[[str, dict[str, str]], None] = lambda path, query: None
         self.hidden_projects: set[int] = set()
         self.uncounted = 0
+        self.trash: dict[int, list[Any]] | None = {}
+        self.limits: Json = {}
+        self.limits_answer: httpx.Response | None = None
         self.paths: list[str] = []
         self.queries: list[dict[str, str]] = []
 
@@ -145,6 +150,10 @@ class Space:
         if query.pop("apiKey", None) != KEY or KEY in str(request.url):
             return httpx.Response(401, json={"errors": [{"message": "Authentication failure.", "code": 11}]})
         path = request.url.path.removeprefix("/api/v2")
+        if path == "/rateLimit":
+            if self.limits_answer:
+                return self.limits_answer
+            return httpx.Response(200, json={"rateLimit": self.limits}) if self.limits else httpx.Response(404)
         self.paths.append(path)
         self.queries.append(query)
         self.on_request(path, query)
@@ -161,6 +170,10 @@ class Space:
                 return [row for row in self.projects if row["id"] not in self.hidden_projects]
             case ["projects", project, "activities"]:
                 return self._activities(int(project), query)
+            case ["documents", "tree"]:
+                return self._tree(int(query["projectIdOrKey"]))
+            case ["documents", key, "comments"]:
+                return self.document_comments.get(key, [])
             case ["issues", "count"]:
                 return {"count": len(self._of_project("issues", query["projectId[]"])) + self.uncounted}
             case ["issues" | "documents" as stream]:
@@ -176,6 +189,11 @@ class Space:
                 return row if row and row["projectId"] not in self.hidden_projects else None
             case _:
                 return None
+
+    def _tree(self, project: int) -> Json | None:
+        if self.trash is None or project in self.hidden_projects:
+            return None
+        return {"projectId": project, "activeTree": {}, "trashTree": {"children": self.trash.get(project)}}
 
     def _of_project(self, stream: str, project: str) -> list[Json]:
         rows = self.rows[stream].values()
@@ -237,7 +255,18 @@ def full_space() -> Space:
         space.wiki(number, number, project=1 + number % 2)
         space.document(number, number, project=1 + number % 2)
         space.comment(issue, number, f"コメント {number}")
+        space.document_comments[f"0193a{number:04d}f"] = [{"id": f"0c{number}", "plain": f"コメント {number}"}]
     return space
+
+
+def refuse_project(space: Space, project: int, status: int, *paths: str) -> None:
+    """Answer requests for one project's listings with a status."""
+
+    def refuse(path: str, query: dict[str, str]) -> None:
+        asked = query.get("projectId[]", query.get("projectIdOrKey"))
+        space.refused = {path: status} if path in paths and asked == str(project) else {}
+
+    space.on_request = refuse
 
 
 # What the three ways to a record have in common
@@ -314,6 +343,42 @@ def test_a_change_that_moves_no_time_shows_in_the_cheap_version(change: Json) ->
     after = live(opened(space), "issues")["issue-1001"]
     assert after.cheap_version != before.cheap_version
     assert after.modified_at == before.modified_at
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_new_name_of_who_made_it_shows_in_the_cheap_version(stream: str) -> None:
+    space = full_space()
+    rows = space.rows[stream].values()
+    for row in rows:
+        row.update(createdUser={"id": 5, "name": "佐藤"}, updatedUser={"id": 6, "name": "山田"})
+    source = opened(space)
+    seen = [live(source, stream)]
+    for name in ("createdUser", "updatedUser") if stream != "issues" else ("createdUser",):
+        for row in rows:
+            row[name] = {**row[name], "name": f"{row[name]['name']} 花子", "lastLoginTime": at(9)}
+        seen.append(live(source, stream))
+        single = fetched(source, stream, *seen[-1])
+        assert {key: record.cheap_version for key, record in single.items()} == {
+            key: row.cheap_version for key, row in seen[-1].items()
+        }
+    for before, after in pairwise(seen):
+        assert all(before[key] != after[key] for key in before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"attachments": [{"id": 9, "name": "図.pdf", "size": 1}]}, {"plain": "別の本文"}, {"json": '{"type": "doc"}'}],
+)
+def test_a_document_that_says_something_else_shows_in_the_cheap_version(change: Json) -> None:
+    space = Space()
+    source = opened(space)
+    row = space.document(1)
+    before = live(source, "documents")
+    row.update(change)
+    [(key, after)] = live(source, "documents").items()
+    assert before[key] != after
+    for record in (whole(source, "documents")[key], fetched(source, "documents", key)[key]):
+        assert record.cheap_version == after.cheap_version
 
 
 def test_what_readers_move_does_not_show_in_the_cheap_version() -> None:
@@ -506,6 +571,40 @@ def test_without_named_projects_only_what_a_project_tells_of_is_deleted(stream: 
     assert "backlog.projects" in (found[f"{name}-{silent['id']}"].problem or "")
 
 
+def test_a_project_that_refuses_its_activities_keeps_no_other_from_telling_what_was_deleted() -> None:
+    space = full_space()
+    gone = space.rows["issues"][1002]
+    space.delete("issues", gone, 30)
+    space.activities[0]["project"] = {"id": 2}
+    space.refused = {"/projects/1/activities": 403}
+    found = fetched(opened(space), "issues", "issue-1002", "issue-9999")
+    assert events(found) == {"issue-1002": "deleted", "issue-9999": "malformed"}
+
+
+def test_a_document_in_the_trash_is_deleted_and_one_that_is_nowhere_stays() -> None:
+    space = full_space()
+    thrown, lost = [row["id"] for row in space.rows["documents"].values()][:2]
+    del space.rows["documents"][thrown], space.rows["documents"][lost]
+    below = {"id": "0193a9999f", "name": "上", "children": [{"id": thrown, "name": "文書", "children": []}]}
+    space.trash = {2: [below, {"id": 7}, "?"]}
+    source = opened(space)
+    ids = f"document-{thrown}", f"document-{lost}"
+    found = fetched(source, "documents", *ids)
+    assert events(found) == dict(zip(ids, ("deleted", "malformed"), strict=True))
+    assert "backlog.projects" in (found[ids[1]].problem or "")
+    space.trash = None
+    assert set(events(fetched(source, "documents", *ids)).values()) == {"malformed"}
+
+
+def test_a_document_in_the_trash_is_deleted_where_backlog_goes_on_to_show_it() -> None:
+    space = full_space()
+    thrown = next(row["id"] for row in space.rows["documents"].values() if row["projectId"] == 2)
+    space.trash = {2: [{"id": thrown, "name": "文書", "children": []}]}
+    for source in (opened(space), opened(space, projects=["POL", "FW"])):
+        assert f"document-{thrown}" not in {**live(source, "documents"), **whole(source, "documents")}
+        assert events(fetched(source, "documents", f"document-{thrown}")) == {f"document-{thrown}": "deleted"}
+
+
 # Projects
 
 
@@ -541,33 +640,58 @@ def test_a_project_that_was_lost_deletes_nothing_where_none_is_named(stream: str
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_project_whose_listing_is_refused_hides_its_records_and_stops_no_other(status: int) -> None:
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_project_whose_listing_is_refused_hides_its_records_and_stops_no_other(stream: str, status: int) -> None:
     space = full_space()
     source = opened(space)
-
-    def refuse(path: str, query: dict[str, str]) -> None:
-        refused = path == "/issues" and query["projectId[]"] == "2"
-        space.refused = {"/issues": status} if refused else {}
-
-    space.on_request = refuse
-    rows = list(source.live_ids("issues"))
-    assert [row.prefix for row in rows if isinstance(row, Hidden)] == ["issue-"]
+    refuse_project(space, 2, status, f"/{stream}")
+    rows = list(source.live_ids(stream))
+    assert [row.prefix for row in rows if isinstance(row, Hidden)] == [f"{stream[:-1]}-"]
     assert len(rows) == 4
-    assert sorted(events(whole(source, "issues")).values()) == ["live"] * 3 + ["malformed"]
+    extracted = whole(source, stream)
+    assert sorted(events(extracted).values()) == ["live"] * 3 + ["malformed"]
+    assert "project-FW" in extracted
+    times = [record.modified_at for record in extracted.values() if record.modified_at]
+    assert source.span(stream) == (min(times), max(times))
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_project_stays_malformed_until_it_lists_again(stream: str, status: int) -> None:
+    space = full_space()
+    source = opened(space)
+    refuse_project(space, 2, status, f"/{stream}")
+    found = fetched(source, stream, "project-FW", "project-POL")
+    assert events(found) == {"project-FW": "malformed", "project-POL": "deleted"}
+    space.on_request = lambda path, query: None
+    space.refused = {"/projects/2/activities": status} if stream != "documents" else {"/documents": status}
+    assert events(fetched(source, stream, "project-FW")) == {"project-FW": "malformed"}
+    space.refused = {}
+    assert events(fetched(source, stream, "project-FW")) == {"project-FW": "deleted"}
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_archived_and_deselected_projects_are_not_synced(stream: str) -> None:
+def test_archived_and_unnamed_projects_are_not_synced(stream: str) -> None:
     space = full_space()
     rows = [f"{stream[:-1]}-{row['id']}" for row in space.rows[stream].values() if row["projectId"] == 2]
     chosen = opened(space, projects=["POL"])
     assert not set(rows) & (set(live(chosen, stream)) | set(whole(chosen, stream)))
     assert set(events(fetched(chosen, stream, *rows)).values()) == {"deleted"}
     space.projects[1]["archived"] = True
-    for source in (opened(space), opened(space, projects=["POL", "FW"])):
-        assert not set(rows) & (set(live(source, stream)) | set(whole(source, stream)))
-        assert set(events(fetched(source, stream, *rows)).values()) == {"deleted"}
-        assert not [row for row in source.live_ids(stream) if isinstance(row, Hidden)]
+    source = opened(space)
+    assert not set(rows) & (set(live(source, stream)) | set(whole(source, stream)))
+    assert set(events(fetched(source, stream, *rows)).values()) == {"deleted"}
+    assert not [row for row in source.live_ids(stream) if isinstance(row, Hidden)]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_an_archived_project_that_is_named_is_synced(stream: str) -> None:
+    space = full_space()
+    source = opened(space, projects=["POL", "FW"])
+    before = live(source, stream), whole(source, stream)
+    space.projects[1]["archived"] = True
+    assert (live(source, stream), whole(source, stream)) == before
+    assert set(events(fetched(source, stream, *before[0])).values()) == {"live"}
 
 
 def test_wikis_that_are_switched_off_are_not_taken_for_deleted() -> None:
@@ -600,6 +724,27 @@ def test_a_count_that_was_ahead_of_the_listing_only_once_is_no_failure() -> None
 
 
 # What is broken
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(403), httpx.Response(200, json={"rateLimit": {"read": 1}}), httpx.Response(200, text="?")]
+)
+def test_limits_that_can_not_be_read_stop_nothing(answer: httpx.Response) -> None:
+    space = full_space()
+    space.limits_answer = answer
+    assert len(live(opened(space), "issues")) == len(whole(opened(space), "issues")) == 7
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_document_whose_comments_are_for_others_is_read_without_them(status: int) -> None:
+    space = full_space()
+    space.refused = {"/documents/0193a0001f/comments": status}
+    source = opened(space)
+    extracted, single = whole(source, "documents"), fetched(source, "documents", "document-0193a0001f")
+    record = extracted["document-0193a0001f"]
+    assert record == single["document-0193a0001f"]
+    assert record.event == ("malformed" if status == 500 else "live")
+    assert status == 500 or record.payload["comments"] == []
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -711,7 +856,8 @@ class _Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.targets.append(self.path)
         body = b'{"name": "Polder"}' if "/space" in self.path else b"[]"
-        self.send_response(401 if "/issues" in self.path else 200)
+        statuses = {"issues": 401, "rateLimit": 404}
+        self.send_response(next((status for name, status in statuses.items() if f"/{name}" in self.path), 200))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -282,6 +282,33 @@ def test_a_document_without_plain_text_has_the_texts_of_its_json(value: Any, pla
     assert found.url == "https://polder.backlog.com/document/POL/0193af"
 
 
+def test_a_document_has_its_comments_and_their_replies() -> None:
+    project = {"key": "POL", "name": "ヒートポンプ", "rule": "markdown"}
+    comments: list[Json] = [
+        {
+            "id": "0c1",
+            "plain": "何ですか",
+            "createdUser": {"name": "田中"},
+            "created": "2026-11-03T01:00:00Z",
+            "replies": [{"id": "0c2", "commentId": "0c1", "plain": "手順です", "createdUser": {"name": "佐藤"}}],
+        },
+        {"id": "0c3", "plain": None, "content": json.dumps(PROSE), "replies": None},
+        {"id": "0c4", "plain": " ", "content": "{}"},
+    ]
+    row = {"id": "0193af", "title": "交換", "plain": "本文"}
+    found = document("documents", {"project": project, "document": row, "comments": comments})
+    assert texts(found) == {
+        "header": "交換",
+        "body": "本文",
+        "comment-0c1": "田中: 何ですか",
+        "comment-0c2": "佐藤: 手順です",
+        "comment-0c3": "手順\n電源を切る\n待つ\n終わり",
+    }
+    assert [part.role for part in found.parts] == ["header", "body", "comment", "comment", "comment"]
+    assert found.parts[2].metadata == {"author": "田中", "created_at": "2026-11-03T01:00:00Z"}
+    assert found.metadata["comment_count"] == 3
+
+
 def test_a_document_that_nests_without_end_is_read() -> None:
     node: Json = {"type": "text", "text": "底"}
     for _ in range(50_000):

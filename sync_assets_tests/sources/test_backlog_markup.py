@@ -30,6 +30,11 @@ from sync_assets.sources.backlog_markup import backlog_to_markdown
         ("#attach(log.txt:11)", "log.txt"),
         ("#contents\n本文", "本文"),
         ("{quote}\n一行目\n* 見出し\n{/quote}", "> 一行目\n> # 見出し"),
+        ("{quote}\na\n{quote}\nb\n{/quote}\nc\n{/quote}\nd", "> a\n>\n> > b\n>\n> c\n\nd"),
+        ("{quote}a{/quote}{quote}b{/quote}", "> a\n\n> b"),
+        ("{quote}\n{code}\n{/quote}\n{/code}\nx\n{/quote}", "> ```\n> {/quote}\n> ```\n>\n> x"),
+        ("{quote}" * 9 + "底" + "{/quote}" * 9, "> > > > > 底"),
+        ("{quote}a{quote}b{/quote}", "{quote}a\n\n> b"),
         ("> 引用", "> 引用"),
         ("前\n{code:java}\nint ''a'' = 1;\n* b\n{/code}\n後", "前\n\n```java\nint ''a'' = 1;\n* b\n```\n\n後"),
         ("{code}\n```\n{/code}", "````\n```\n````"),
@@ -79,4 +84,5 @@ def test_no_repeated_mark_makes_reading_slow(piece: str) -> None:
     backlog_to_markdown(piece * (100_000 // len(piece)))
     backlog_to_markdown(f"{piece}{'a' * 20}" * 5_000)
     backlog_to_markdown(f"|{piece}" * 25_000 + "|")
+    backlog_to_markdown("{quote}a" * 5_000 + piece + "{/quote}" * 5_000)
     assert time.process_time() - started < 5

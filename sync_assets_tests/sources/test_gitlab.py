@@ -1,11 +1,7 @@
-import base64
-import hashlib
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 from uuid import uuid4
 
 import httpx
@@ -17,195 +13,18 @@ from sync_assets.errors import SourceError
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.gitlab import STREAMS, Account, Source
 from sync_assets.sources.gitlab_work import BEGINNING
-
-TOKEN = "glpat-nobody-sees"
-NOW = datetime(2026, 11, 12, 12, tzinfo=UTC)
-FAR_AHEAD = datetime(2100, 1, 1, tzinfo=UTC)
-CREATED = datetime(2026, 11, 2, 8, tzinfo=UTC)
-ANNA = {"id": 1, "username": "anna", "name": "Anna Berg"}
-Json = dict[str, Any]
-
-
-def at(text: str) -> str:
-    """`05 10:00` in November 2026, as GitLab writes it."""
-    return f"2026-11-{text.replace(' ', 'T')}:00.000Z"
-
-
-def blob_of(data: bytes) -> str:
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-
-class GitLab:
-    """What an instance would answer about its projects, and the requests that it got."""
-
-    def __init__(self) -> None:
-        self.projects: dict[int, Json] = {}
-        self.members: set[int] = set()
-        self.work: dict[tuple[int, str], dict[int, Json]] = {}
-        self.notes: dict[tuple[int, str, int], list[Json]] = {}
-        self.diffs: dict[tuple[int, str], list[Json]] = {}
-        self.commits: dict[int, list[Json]] = {}
-        self.files: dict[int, dict[str, bytes]] = {}
-        self.wikis: dict[int, dict[str, Json]] = {}
-        self.off: dict[tuple[int, str], int] = {}
-        self.answers: dict[str, list[httpx.Response]] = {}
-        self.moved: dict[str, str] = {}
-        self.keyset = True
-        self.next_root: str | None = None
-        self.asked: list[httpx.Request] = []
-
-    def project(self, number: int, path: str, **more: Any) -> int:
-        self.projects[number] = {
-            "id": number,
-            "path_with_namespace": path,
-            "web_url": f"https://git.test/{path}",
-            "visibility": "private",
-            "default_branch": "main",
-            "created_at": CREATED.isoformat(),
-            "issues_access_level": "enabled",
-            "merge_requests_access_level": "enabled",
-            "repository_access_level": "enabled",
-            "wiki_access_level": "enabled",
-            "permissions": {"project_access": {"access_level": 30}, "group_access": None},
-        } | more
-        self.members.add(number)
-        self.commits[number], self.files[number], self.wikis[number] = [], {}, {}
-        for kind in ("issues", "merge_requests"):
-            self.work[number, kind] = {}
-        return number
-
-    def item(self, project: int, kind: str, iid: int, title: str, updated: str, **more: Any) -> Json:
-        row = {
-            "id": 1000 + iid,
-            "iid": iid,
-            "project_id": project,
-            "title": title,
-            "description": f"{title} in detail, see #12",
-            "state": "opened",
-            "labels": ["bug"],
-            "author": ANNA,
-            "assignees": [],
-            "confidential": False,
-            "user_notes_count": 0,
-            "created_at": at("03 09:00"),
-            "updated_at": updated,
-            "web_url": f"https://git.test/x/-/{kind}/{iid}",
-        } | more
-        self.work[project, kind][iid] = row
-        self.notes[project, kind, iid] = []
-        if kind == "merge_requests":
-            self.diffs[project, f"merge_requests/{iid}"] = []
-        return row
-
-    def note(self, project: int, kind: str, iid: int, body: str, when: str, **more: Any) -> int:
-        number = 100 + sum(map(len, self.notes.values()))
-        row = {"id": number, "body": body, "author": ANNA, "created_at": when, "system": False, "internal": False}
-        self.notes[project, kind, iid].append(row | more)
-        self.work[project, kind][iid]["updated_at"] = when
-        return number
-
-    def commit(self, project: int, message: str, when: str, *diffs: Json, parents: int = 1) -> str:
-        sha = hashlib.sha1(message.encode(), usedforsecurity=False).hexdigest()
-        row = {
-            "id": sha,
-            "parent_ids": ["p"] * parents,
-            "title": message.partition("\n")[0],
-            "message": message,
-            "author_name": "Anna Berg",
-            "author_email": "anna@acme.test",
-            "committed_date": when,
-            "web_url": f"https://git.test/c/{sha}",
-        }
-        self.commits[project].insert(0, row)
-        self.diffs[project, f"repository/commits/{sha}"] = list(diffs)
-        return sha
-
-    def page(self, project: int, slug: str, content: str) -> None:
-        self.wikis[project][slug] = {"slug": slug, "title": slug.title(), "content": content, "format": "markdown"}
-
-    # Answers
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        assert request.headers["PRIVATE-TOKEN"] == TOKEN
-        path = request.url.raw_path.decode().partition("?")[0].removeprefix("/api/v4")
-        for prefix, waiting in self.answers.items():
-            if waiting and unquote(path).startswith(prefix):
-                return waiting.pop(0)
-        query = dict(request.url.params)
-        if path == "/user":
-            return httpx.Response(200, json=ANNA)
-        if path == "/projects":
-            return self._list(request, [self.projects[one] for one in sorted(self.members)], keyset=True)
-        key, _, rest = path.removeprefix("/projects/").partition("/")
-        key = unquote(key)
-        if key in self.moved:
-            return httpx.Response(301, headers={"Location": self.moved[key]})
-        found = [one for one in self.projects.values() if key in (str(one["id"]), one["path_with_namespace"])]
-        if not found:
-            return httpx.Response(404, json={"message": "404 Project Not Found"})
-        return self._of_project(request, found[0], rest, query) if rest else httpx.Response(200, json=found[0])
-
-    def _of_project(self, request: httpx.Request, project: Json, rest: str, query: dict[str, str]) -> httpx.Response:
-        number: int = project["id"]
-        feature = rest.partition("/")[0]
-        if (number, feature) in self.off:
-            return httpx.Response(self.off[number, feature], json={"message": "no"})
-        if match := re.fullmatch(r"(issues|merge_requests)/(\d+)/notes", rest):
-            return self._list(request, self.notes.get((number, match[1], int(match[2]))))
-        if match := re.fullmatch(r"(issues|merge_requests)(?:/(\d+))?", rest):
-            rows = self.work[number, match[1]]
-            return self._one(rows.get(int(match[2]))) if match[2] else self._updated(request, list(rows.values()))
-        if match := re.fullmatch(r"(merge_requests/\d+)/diffs|(repository/commits/\w+)/diff", rest):
-            return self._list(request, self.diffs.get((number, match[1] or match[2])))
-        if match := re.fullmatch(r"repository/commits(?:/(\w+))?", rest):
-            commits = self.commits[number]
-            if match[1]:
-                return self._one(next((row for row in commits if row["id"] == match[1]), None))
-            since, until = query.get("since", "0"), query.get("until", "9")
-            return self._list(request, [row for row in commits if since <= row["committed_date"] <= until])
-        files = self.files[number]
-        if rest == "repository/tree":
-            rows = [{"path": path, "id": blob_of(data), "type": "blob"} for path, data in files.items()]
-            return self._list(request, rows, keyset=True)
-        if rest.startswith("repository/files/"):
-            path = unquote(rest.removeprefix("repository/files/"))
-            return self._one(self._file(path, files[path]) if path in files else None)
-        if rest == "wikis":
-            return self._list(request, list(self.wikis[number].values()))
-        return self._one(self.wikis[number].get(unquote(rest.removeprefix("wikis/"))))
-
-    def _file(self, path: str, data: bytes) -> Json:
-        content = base64.b64encode(data).decode()
-        return {"file_path": path, "size": len(data), "content": content, "blob_id": blob_of(data)}
-
-    def _one(self, row: Json | None) -> httpx.Response:
-        return httpx.Response(200, json=row) if row is not None else httpx.Response(404, json={"message": "404"})
-
-    def _updated(self, request: httpx.Request, rows: list[Json]) -> httpx.Response:
-        query = request.url.params
-        after, before = query.get("updated_after", "0"), query.get("updated_before", "9")
-        shown = [
-            row for row in rows if not isinstance(row.get("updated_at"), str) or after <= row["updated_at"] <= before
-        ]
-        shown.sort(key=lambda row: str(row.get("updated_at")), reverse=query.get("sort") == "desc")
-        return self._list(request, shown)
-
-    def _list(self, request: httpx.Request, rows: list[Json] | None, *, keyset: bool = False) -> httpx.Response:
-        if rows is None:
-            return httpx.Response(404, json={"message": "404"})
-        query = request.url.params
-        if "pagination" in query and not (keyset and self.keyset):
-            return httpx.Response(405, json={"error": "Keyset pagination is not yet available"})
-        size, page = int(query.get("per_page", 20)), int(query.get("cursor", query.get("page", 1)))
-        headers = {}
-        if len(rows) > page * size:
-            turn = {"cursor" if "pagination" in query else "page": page + 1}
-            url = request.url.copy_merge_params(turn)
-            link = str(url).replace("https://git.test", self.next_root or "https://git.test")
-            headers["Link"] = f'<{link}>; rel="next"'
-        body = json.dumps(rows[(page - 1) * size : page * size])
-        return httpx.Response(200, content=body, headers=headers)
+from sync_assets_tests.sources.gitlab_fake import (
+    ANNA,
+    CREATED,
+    FAR_AHEAD,
+    NOW,
+    THROTTLED,
+    TOKEN,
+    GitLab,
+    at,
+    diff_of,
+    fill,
+)
 
 
 @pytest.fixture
@@ -244,19 +63,6 @@ def document(source: Source, stream: str, record_id: str) -> Document:
 def event(source: Source, stream: str, record_id: str) -> str:
     [record] = source.fetch(stream, [record_id])
     return record.event
-
-
-def fill(gitlab: GitLab, project: int = 7) -> None:
-    for iid in range(1, 6):
-        gitlab.item(project, "issues", iid, f"Issue {iid}", at(f"0{iid + 3} 10:00"))
-        gitlab.item(project, "merge_requests", iid, f"Request {iid}", at("06 10:00"))
-        gitlab.commit(project, f"Change {iid} of {project}", at(f"0{iid + 3} 11:00"), diff_of(f"src/{iid}.py"))
-        gitlab.files[project][f"src/{iid}.py"] = b"print(1)\n"
-        gitlab.page(project, f"guide/part {iid}", "# How\n")
-
-
-def diff_of(path: str, **more: Any) -> Json:
-    return {"old_path": path, "new_path": path, "diff": "@@ -1 +1 @@\n-a\n+b\n", "b_mode": "100644"} | more
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -337,7 +143,9 @@ def test_a_record_that_its_project_answers_404_for_is_deleted(gitlab: GitLab, st
     fill(gitlab)
     source = source_of(gitlab)
     names = [item.record_id for item in source.live_ids(stream) if isinstance(item, LiveId)]
-    for rows in (*gitlab.work.values(), gitlab.commits[7], gitlab.files[7], gitlab.wikis[7]):
+    if stream != "wikis":
+        gitlab.files[7].clear()
+    for rows in (*gitlab.work.values(), gitlab.commits[7], gitlab.wikis[7]):
         rows.clear()
     assert {record.event for record in source.fetch(stream, names)} == {"deleted"}
 
@@ -375,6 +183,29 @@ def test_what_a_switched_off_feature_hides_is_not_deleted_and_others_go_on(
     assert len(extracted(source, stream)) == 5
 
 
+def test_issues_for_members_only_are_read_by_members_and_hidden_from_others(gitlab: GitLab):
+    fill(gitlab)
+    gitlab.projects[7] |= {"visibility": "public", "issues_access_level": "private", "permissions": None}
+    assert event(source_of(gitlab), "issues", "issue-7-1") == "live"
+    gitlab.members.remove(7)
+    gitlab.projects[7]["permissions"] = {"project_access": None, "group_access": None}
+    gitlab.work[7, "issues"].clear()
+    source = source_of(gitlab, projects=["7"])
+    assert [type(item) for item in source.live_ids("issues")] == [Hidden]
+    assert extracted(source, "issues") == {}
+    assert event(source, "issues", "issue-7-1") == "malformed"
+
+
+@pytest.mark.parametrize("stream", ["commits", "files"])
+def test_an_empty_repository_hides_its_records_and_is_no_fault(gitlab: GitLab, stream: str):
+    gitlab.projects[7]["empty_repo"] = True
+    source = source_of(gitlab)
+    assert source.span(stream) is None
+    assert extracted(source, stream) == {}
+    assert [item.prefix for item in source.live_ids(stream) if isinstance(item, Hidden)] == [f"{stream[:-1]}-7-"]
+    assert event(source, stream, f"{stream[:-1]}-7-a") == "malformed"
+
+
 def test_a_feature_that_is_refused_but_not_off_is_told(gitlab: GitLab):
     gitlab.off[7, "issues"] = 403
     source = source_of(gitlab)
@@ -395,8 +226,36 @@ def test_a_project_that_is_lost_hides_its_records(gitlab: GitLab):
     assert event(source, "issues", "issue-7-1") == "malformed"
     assert event(source_of(gitlab), "issues", "issue-7-1") == "malformed"
     assert event(source_of(gitlab, exclude_projects=["7"]), "issues", "issue-7-1") == "deleted"
-    with pytest.raises(SourceError, match="does not show project 7"):
-        source.check()
+    with pytest.raises(SourceError, match="does not show project 7") as error:
+        source_of(gitlab, projects=["7", "acme/gone"]).check()
+    assert "project acme/gone" in str(error.value)
+
+
+def test_a_lost_project_is_asked_for_once_however_many_records_it_had(gitlab: GitLab):
+    source = source_of(gitlab, limits={"max_concurrent_requests": 1})
+    records = list(source.fetch("issues", [f"issue-99-{iid}" for iid in range(1, 30)]))
+    assert {record.event for record in records} == {"malformed"}
+    assert [request.url.path for request in gitlab.asked].count("/api/v4/projects/99") == 1
+
+
+def test_issues_are_read_again_by_who_sees_more_of_their_project_than_before(gitlab: GitLab):
+    fill(gitlab)
+    versions: list[set[str]] = []
+    for level in (10, 20):
+        gitlab.projects[7]["permissions"] = {"project_access": {"access_level": level}}
+        listed = source_of(gitlab).live_ids("issues")
+        versions.append({item.cheap_version for item in listed if isinstance(item, LiveId)})
+    assert versions[0].isdisjoint(versions[1])
+
+
+@pytest.mark.parametrize("stream", ["issues", "merge_requests", "wikis"])
+def test_another_default_branch_brings_only_code_again(gitlab: GitLab, stream: str):
+    fill(gitlab)
+    gitlab.work[7, "issues"][1]["assignees"] = [ANNA, {"username": "bo", "name": "Bo"}]
+    before = list(source_of(gitlab).live_ids(stream))
+    gitlab.projects[7]["default_branch"] = "trunk"
+    gitlab.work[7, "issues"][1]["assignees"].reverse()
+    assert list(source_of(gitlab).live_ids(stream)) == before
 
 
 def test_projects_are_chosen_by_patterns(gitlab: GitLab):
@@ -450,6 +309,7 @@ def test_a_listing_longer_than_page_numbers_go_is_an_error(gitlab: GitLab, monke
     gitlab.keyset = False
     with pytest.raises(SourceError, match="no more than 4 rows"):
         list(source_of(gitlab).live_ids("files"))
+    assert len(list(source_of(gitlab).live_ids("commits"))) == 5
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -494,6 +354,42 @@ def test_a_renamed_file_goes_at_its_old_path_and_lives_at_the_new_one(gitlab: Gi
     assert parts[1].text == "rename from src/1.py\nrename to lib/one.py\n"
 
 
+@pytest.mark.parametrize("mode", ["120000", "160000"])
+def test_a_file_that_became_a_link_is_gone(gitlab: GitLab, mode: str):
+    fill(gitlab)
+    gitlab.files[7] |= {"docs/guide.md": b"../src/1.py", "docs/word.txt": b"word", "link.txt": b"src/1.py"}
+    gitlab.modes |= {"docs/guide.md": mode, "link.txt": mode}
+    gitlab.commit(7, "Link", at("10 10:00"), diff_of("docs/guide.md", b_mode=mode), diff_of("docs/word.txt"))
+    source = source_of(gitlab)
+    found = extracted(source, "files", datetime(2026, 11, 10, tzinfo=UTC), datetime(2026, 11, 11, tzinfo=UTC))
+    assert {name: record.event for name, record in found.items()} == {
+        "file-7-docs/guide.md": "deleted",
+        "file-7-docs/word.txt": "live",
+    }
+    assert [event(source, "files", f"file-7-{path}") for path in ("link.txt", "docs/word.txt")] == ["deleted", "live"]
+    assert "file-7-link.txt" not in extracted(source, "files")
+
+
+@pytest.mark.parametrize("since", [1, 4])
+def test_files_are_not_deleted_by_a_repository_that_is_lost_while_it_is_read(gitlab: GitLab, since: int):
+    fill(gitlab)
+    source = source_of(gitlab, limits={"page_size": 100, "max_concurrent_requests": 1})
+    found = source.extract("files", datetime(2026, 11, since, tzinfo=UTC), FAR_AHEAD)
+    first = next(found)
+    gitlab.off[7, "repository"] = 404
+    assert first.event == "live"
+    assert {record.event for record in found} >= {"malformed"}
+    assert "deleted" not in {record.event for record in found}
+
+
+def test_a_push_between_two_pages_shifts_no_file_out(gitlab: GitLab):
+    fill(gitlab)
+    list(source_of(gitlab).live_ids("files"))
+    asked = [request.url.params for request in gitlab.asked if request.url.path.endswith("/tree")]
+    assert {params["ref"] for params in asked} == {gitlab.commits[7][0]["id"]}
+    assert len(asked) == 3
+
+
 def test_files_that_are_not_worth_reading_are_left_out(gitlab: GitLab):
     files = {
         "vendor/lib.py": b"x = 1\n",
@@ -527,6 +423,20 @@ def test_files_that_are_not_worth_reading_are_left_out(gitlab: GitLab):
     assert event(only, "files", "file-7-big.txt") == "deleted"
 
 
+@pytest.mark.parametrize("tells_size", [True, False])
+def test_a_file_that_is_too_large_is_known_and_not_read(gitlab: GitLab, tells_size: bool):
+    gitlab.files[7] = {"large.json": b"[1, 2, 3]" * 1000, "huge.json": b"0" * (THROTTLED + 1), "small.json": b"[]"}
+    gitlab.tells_size = tells_size
+    source = source_of(gitlab, files={"max_bytes": 1000})
+    listed = {item.record_id: item.cheap_version for item in source.live_ids("files") if isinstance(item, LiveId)}
+    for records in (extracted(source, "files").values(), source.fetch("files", listed)):
+        for record in records:
+            assert record.cheap_version == listed[record.record_id]
+            facts = source.to_document("files", record).metadata
+            small = record.record_id == "file-7-small.json"
+            assert (facts.get("left_out"), facts["size"] < 1000) == (None if small else "too large", small)
+
+
 def test_files_are_read_in_their_encoding_and_by_their_kind(gitlab: GitLab):
     gitlab.files[7] = {
         "café.py": "# déjà vu, façade, garçon\r\nx = 1\r\n".encode("latin-1"),
@@ -539,7 +449,7 @@ def test_files_are_read_in_their_encoding_and_by_their_kind(gitlab: GitLab):
     assert (code.role, code.text) == ("code", "# déjà vu, façade, garçon\nx = 1\n")
     assert code.metadata == {"language": "python", "path": "café.py"}
     assert read["file-7-café.py"].url == "https://git.test/acme/phones/-/blob/main/caf%C3%A9.py"
-    assert [(part.role, part.text) for part in read["file-7-docs/readme.md"].parts] == [("body", "# Hello\n")]
+    assert [(part.role, part.text) for part in read["file-7-docs/readme.md"].parts] == [("page", "# Hello\n")]
     assert [part.role for part in read["file-7-notes.txt"].parts] == ["description"]
 
 
@@ -556,6 +466,34 @@ def test_a_wiki_edit_shows_in_the_listing_without_a_time(gitlab: GitLab):
     assert [part.text for part in document(source, "wikis", "wiki-7-home").parts] == ["Home", "Two"]
 
 
+def test_a_page_that_was_renamed_by_case_lives_under_its_new_name_only(gitlab: GitLab):
+    gitlab.page(7, "Setup", "One")
+    source = source_of(gitlab)
+    gitlab.wikis[7] = {}
+    gitlab.page(7, "setup", "One")
+    assert [event(source, "wikis", f"wiki-7-{slug}") for slug in ("Setup", "setup")] == ["deleted", "live"]
+
+
+def test_a_wiki_is_believed_to_be_empty_only_by_a_project_whose_code_can_be_read(gitlab: GitLab):
+    fill(gitlab)
+    source = source_of(gitlab)
+    pages = gitlab.wikis[7]
+    gitlab.wikis[7] = {}
+    assert event(source, "wikis", "wiki-7-guide/part 1") == "deleted"
+    assert list(source.live_ids("wikis")) == []
+    gitlab.off[7, "repository"] = 404
+    assert event(source, "wikis", "wiki-7-guide/part 1") == "malformed"
+    assert [type(item) for item in source.live_ids("wikis")] == [Hidden]
+    gitlab.wikis[7] = {"other": pages.popitem()[1] | {"slug": "other"}}
+    assert event(source, "wikis", "wiki-7-guide/part 1") == "deleted"
+
+
+def test_a_page_that_is_listed_and_not_shown_is_not_deleted(gitlab: GitLab):
+    gitlab.page(7, "setup", "One")
+    gitlab.answers["/projects/7/wikis/setup"] = [httpx.Response(404)]
+    assert event(source_of(gitlab), "wikis", "wiki-7-setup") == "malformed"
+
+
 def test_diffs_that_bring_no_text_are_noted(gitlab: GitLab):
     gitlab.item(7, "merge_requests", 1, "Big", at("04 10:00"))
     gitlab.diffs[7, "merge_requests/1"] = [
@@ -564,6 +502,8 @@ def test_diffs_that_bring_no_text_are_noted(gitlab: GitLab):
         diff_of("long.py", diff="", collapsed=True),
         diff_of("api.pb.go", generated_file=True),
         diff_of("logo.bmp2", diff="Binary files a/x and b/x differ\n"),
+        diff_of("link", b_mode="120000"),
+        diff_of("module", a_mode="160000", b_mode="0"),
     ]
     read = document(source_of(gitlab), "merge_requests", "merge_request-7-1")
     assert [part.path for part in read.parts] == ["header", "description", "diff-a.py"]
@@ -572,7 +512,28 @@ def test_diffs_that_bring_no_text_are_noted(gitlab: GitLab):
         "long.py (collapsed)",
         "api.pb.go (generated)",
         "logo.bmp2 (binary)",
+        "link (no file)",
+        "module (no file)",
     ]
+
+
+def test_a_merge_request_says_that_it_has_more_files_than_are_sent(gitlab: GitLab):
+    gitlab.item(7, "merge_requests", 1, "Big", at("04 10:00"), changes_count="1000+")
+    gitlab.diffs[7, "merge_requests/1"] = [diff_of("a.py")]
+    source = source_of(gitlab)
+    for record in [
+        *source.fetch("merge_requests", ["merge_request-7-1"]),
+        *extracted(source, "merge_requests").values(),
+    ]:
+        read = source.to_document("merge_requests", record)
+        assert read.metadata["diffs_left_out"] == ["more files than GitLab sends"]
+
+
+def test_a_commit_of_as_many_files_as_are_sent_may_have_more(gitlab: GitLab):
+    shas = [gitlab.commit(7, f"{n} files", at("04 10:00"), *map(diff_of, map(str, range(n)))) for n in (999, 1000)]
+    source = source_of(gitlab, limits={"page_size": 100})
+    left_out = [document(source, "commits", f"commit-7-{sha}").metadata.get("diffs_left_out") for sha in shas]
+    assert left_out == [None, ["more files than GitLab sends"]]
 
 
 def test_a_commit_tells_its_author_and_no_address_and_merges_and_old_ones_stay_out(gitlab: GitLab):
@@ -584,8 +545,59 @@ def test_a_commit_tells_its_author_and_no_address_and_merges_and_old_ones_stay_o
     read = document(source, "commits", f"commit-7-{sha}")
     assert [part.text for part in read.parts] == ["Fix dialing", "The relay was late.", "@@ -1 +1 @@\n-a\n+b\n"]
     assert read.metadata["author"] == "Anna Berg"
-    assert "@acme" not in str(read)
+    assert "@acme" not in str([read.title, read.url, read.parts, read.metadata])
     assert {event(source, "commits", f"commit-7-{one}") for one in (old, merge)} == {"deleted"}
+
+
+def test_a_commit_below_an_older_one_is_found_in_its_own_window(gitlab: GitLab):
+    young = gitlab.commit(7, "By a right clock", at("10 00:01"), diff_of("a.py"))
+    gitlab.files[7]["a.py"] = b"a = 1\n"
+    for number in range(3):
+        gitlab.commit(7, f"By a clock that is late {number}", at("09 23:58"))
+    gitlab.commit(7, "By a clock that was reset", "2019-01-01T00:00:00.000Z")
+    source = source_of(gitlab)
+    since, until = datetime(2026, 11, 10, tzinfo=UTC), datetime(2026, 11, 11, tzinfo=UTC)
+    assert set(extracted(source, "commits", since, until)) == {f"commit-7-{young}"}
+    assert set(extracted(source, "files", since, until)) == {"file-7-a.py"}
+    assert len(list(source.live_ids("commits"))) == 4
+    assert event(source, "commits", f"commit-7-{young}") == "live"
+
+
+def test_a_commit_that_the_branch_has_no_more_is_deleted(gitlab: GitLab):
+    fill(gitlab)
+    lost = gitlab.commit(7, "Forced away", at("10 10:00"))
+    source = source_of(gitlab)
+    assert event(source, "commits", f"commit-7-{lost}") == "live"
+    gitlab.commits[7].insert(1, gitlab.commits[7].pop(0))
+    gitlab.lost.add(lost)
+    assert event(source, "commits", f"commit-7-{lost}") == "deleted"
+
+
+def test_a_window_of_a_long_history_is_not_read_to_its_beginning(gitlab: GitLab):
+    for number in range(400):
+        gitlab.commit(7, f"Old {number}", at("04 10:00"))
+    new = gitlab.commit(7, "New", at("10 10:00"))
+    source = source_of(gitlab, limits={"page_size": 50})
+    found = extracted(source, "commits", datetime(2026, 11, 10, tzinfo=UTC), FAR_AHEAD)
+    assert set(found) == {f"commit-7-{new}"}
+    assert sum(request.url.path.endswith("/commits") for request in gitlab.asked) == 3
+
+
+@pytest.mark.parametrize("body", [None, [], {"title": "another"}])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_an_odd_answer_is_told_and_stops_no_other_record(gitlab: GitLab, stream: str, body: Any):
+    fill(gitlab)
+    source = source_of(gitlab, limits={"max_concurrent_requests": 1})
+    names = [item.record_id for item in source.live_ids(stream) if isinstance(item, LiveId)]
+    place = {
+        "issues": "issues/1",
+        "merge_requests": "merge_requests/1",
+        "commits": f"repository/commits/{names[0].rpartition('-')[2]}",
+        "files": "repository/files/src/1.py",
+        "wikis": "wikis/guide/part 1",
+    }
+    gitlab.answers[f"/projects/7/{place[stream]}"] = [httpx.Response(200, content=json.dumps(body))]
+    assert [record.event for record in source.fetch(stream, names)] == ["malformed", *["live"] * 4]
 
 
 def test_one_bad_record_stops_no_other(gitlab: GitLab):

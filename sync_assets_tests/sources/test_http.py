@@ -162,8 +162,8 @@ def test_no_content_is_an_answer() -> None:
 
 def test_a_next_link_says_that_there_is_more() -> None:
     more = client(answers(json_response([], Link='<https://desk.example/things?page=2>; rel="next"')))
-    assert more.get("/things").has_next
-    assert not client(answers(json_response([]))).get("/things").has_next
+    assert more.get("/things").next_url == "https://desk.example/things?page=2"
+    assert client(answers(json_response([]))).get("/things").next_url is None
 
 
 def test_retry_after_is_honoured(sleeps: list[float]) -> None:
@@ -250,6 +250,21 @@ def test_requests_slow_down_before_the_accounts_limit_is_used_up() -> None:
     api.get("/things")
     api.get("/things")
     assert clock.slept == [pytest.approx(30)]
+
+
+@pytest.mark.parametrize(("ends_in", "waits"), [(20, 20), (-5, 60), (100_000, 60)])
+def test_a_window_ends_when_the_answer_says_and_else_after_a_minute(ends_in: float, waits: float) -> None:
+    clock = Time()
+    reset = str(datetime.now(UTC).timestamp() + ends_in)
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        return json_response(RateLimit_Limit="2000", RateLimit_Remaining="150", RateLimit_Reset=reset)
+
+    api = client(handler, Limits(reserve_share=0.1), clock=clock)
+    api.get("/things")
+    assert api.rate_limit == RateLimit(total=2000, remaining=150)
+    api.get("/things")
+    assert clock.slept == [pytest.approx(waits, abs=2)]
 
 
 def test_an_unreadable_rate_limit_is_ignored() -> None:

@@ -26,7 +26,7 @@ def document(*messages: Json, record_id: str = f"C1-{ROOT}", private: bool = Fal
         "channels": CHANNELS,
         **more,
     }
-    return conversation_of("acme", record_id, payload)
+    return conversation_of("acme", record_id, payload, files=True)
 
 
 def said(**more: Any) -> str:

@@ -161,6 +161,7 @@ def test_a_ticket_comes_with_everything_that_belongs_to_it(world: World) -> None
     assert attachment == {
         "attachment_id": 1,
         "filename": "foto.png",
+        "filepath": None,
         "filesize": 123,
         "uploaded_at": "2026-10-05T12:00:00Z",
     }
@@ -427,13 +428,16 @@ EDITS = [
     "UPDATE configuration_items SET name = 'Laptop {n}' WHERE ci_id = 1",
     "UPDATE users SET last_name = 'Naam {n}' WHERE user_id = {t}",
     "UPDATE users SET password = '{n}'",
+    "UPDATE ticket_attachments SET filesize = {n} WHERE ticket_id = {t}",
     "UPDATE categories SET name = 'Soort {n}' WHERE category_id = 1",
     "UPDATE category_fields SET field_label = 'Veld {n}' WHERE field_id = 1",
     *(f"DELETE FROM {table} WHERE ticket_id = {{t}}" for table in CHILD_TABLES),
 ]
 
 
-def test_after_any_edits_listing_and_records_agree_and_differ_exactly_where_a_payload_does(world: World) -> None:
+def test_after_any_edits_listing_and_records_agree_and_differ_exactly_where_a_payload_does(
+    world: World, tmp_path: Path
+) -> None:
     edits = st.builds(str.format, st.sampled_from(EDITS), t=st.integers(1, 3), n=st.integers(0, 3))
 
     def state(source: Source) -> dict[str, tuple[Any, tuple[datetime | None, str]]]:
@@ -445,7 +449,7 @@ def test_after_any_edits_listing_and_records_agree_and_differ_exactly_where_a_pa
         assert {key for key, record in now.items() if record.event == "deleted"} == {"1", "2", "3"} - live.keys()
         return {key: (record.payload, live[key]) for key, record in records.items()}
 
-    with opened(world) as source:
+    with opened(world, files=tmp_path) as source:
 
         @settings(max_examples=25, deadline=None, database=None)
         @given(st.lists(edits, min_size=1, max_size=8))

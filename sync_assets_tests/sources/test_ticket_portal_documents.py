@@ -109,8 +109,20 @@ TICKET: Json = {
     "comments": COMMENTS,
     "fields": FIELDS,
     "attachments": [
-        {"attachment_id": 1, "filename": "foto.png", "filesize": 9, "uploaded_at": "2026-11-01T08:00:00Z"},
-        {"attachment_id": 2, "filename": "log &amp; dump.txt", "filesize": 8, "uploaded_at": None},
+        {
+            "attachment_id": 1,
+            "filename": "foto.png",
+            "filepath": "uploads/1 &amp; 2/foto.png",
+            "filesize": 9,
+            "uploaded_at": "2026-11-01T08:00:00Z",
+        },
+        {
+            "attachment_id": 2,
+            "filename": "log &amp; dump.txt",
+            "filepath": None,
+            "filesize": 8,
+            "uploaded_at": None,
+        },
     ],
     "related_cis": [
         {
@@ -213,6 +225,27 @@ def test_a_tickets_texts() -> None:
     }
     roles = [part.role for part in document.parts]
     assert roles == ["header", "description", "fields", *["comment"] * 4, "resolution", "attachments", "related_cis"]
+
+
+def test_a_tickets_files_are_those_with_a_path_which_stays_as_it_is() -> None:
+    (file,) = ticket().attachments
+    assert (file.path, file.name, file.size, file.visibility) == ("attachment-1", "foto.png", 9, Visibility.PUBLIC)
+    assert file.locator == "1 2026-11-01T08:00:00Z 9 uploads/1 &amp; 2/foto.png"
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"filename": None, "uploaded_at": None, "filesize": None}, "foto.png"),
+        ({"filename": "verslag"}, "verslag"),
+        ({"filepath": ""}, None),
+        ({"filepath": "a\0.png"}, None),
+    ],
+)
+def test_a_file_is_named_where_its_row_lacks_something(change: Json, name: str | None) -> None:
+    attachment: Json = TICKET["attachments"][0] | change
+    files = ticket(TICKET | {"attachments": [attachment]}).attachments
+    assert [file.name for file in files] == ([name] if name else [])
 
 
 def test_internal_comments_and_related_items_are_internal() -> None:
@@ -426,7 +459,8 @@ def test_every_text_is_repaired() -> None:
             case str():
                 return value.encode().decode("cp1252") + "\x00"
             case dict():
-                return {key: item if key.endswith(("_at", "_date")) else damage(item) for key, item in value.items()}
+                as_stored = ("_at", "_date", "filepath")
+                return {key: item if key.endswith(as_stored) else damage(item) for key, item in value.items()}
             case list():
                 return [damage(item) for item in value]
             case _:

@@ -6,6 +6,7 @@ What belongs here: the way from a file's bytes to its texts. It may raise anythi
 import importlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 from sync_assets.attachments.extracted import Extracted, ExtractedPart, Limits, Unreadable
 from sync_assets.attachments.kinds import File, file_of
@@ -36,7 +37,7 @@ def read(name: str, content_type: str, data: bytes, limits: Limits) -> Extracted
     """
     reading = Reading(limits)
     kind, parts = read_parts(name, content_type, data, reading)
-    return Extracted(kind, _capped(parts, reading), reading.notes)
+    return Extracted(kind, _capped(parts, reading), _clean(reading.notes))
 
 
 def read_parts(name: str, content_type: str, data: bytes, reading: Reading) -> tuple[str, list[ExtractedPart]]:
@@ -61,9 +62,19 @@ def _reader(file: File) -> Callable[[File, Reading], list[ExtractedPart]]:
 
 def _cleaned(part: ExtractedPart) -> ExtractedPart:
     """Without control characters and halves of characters, which no store takes."""
-    text = part.text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _CONTROL.sub("", text).encode("utf-8", "replace").decode()
-    return part._replace(text=text.strip("\n").rstrip())
+    text = _clean(part.text.replace("\r\n", "\n").replace("\r", "\n"))
+    return ExtractedPart(_clean(part.name), part.role, text.strip("\n").rstrip(), _clean(part.metadata))
+
+
+def _clean(value: Any) -> Any:
+    """A JSON value with clean texts; its keys are our own."""
+    if isinstance(value, str):
+        return _CONTROL.sub("", value).encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    return value
 
 
 def _capped(parts: list[ExtractedPart], reading: Reading) -> list[ExtractedPart]:

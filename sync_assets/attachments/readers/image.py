@@ -1,6 +1,8 @@
 """Pictures: the text in them."""
 
-from collections.abc import Iterator
+from functools import partial
+
+from PIL import Image
 
 from sync_assets.attachments.extracted import ExtractedPart
 from sync_assets.attachments.kinds import File
@@ -13,11 +15,11 @@ def read(file: File, reading: Reading) -> list[ExtractedPart]:
     image = opened(file.data)
     count = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
     if count == 1:
-        return picture_parts([Picture("body", prepared(image))], reading)
+        return picture_parts([Picture("body", partial(prepared, image))], reading)
 
-    def pages() -> Iterator[Picture]:
-        for position in reading.pages(count, "pages"):
-            image.seek(position)
-            yield Picture(f"page-{position + 1}", prepared(image))
+    def page(position: int) -> Image.Image:
+        image.seek(position)
+        return prepared(image)
 
-    return picture_parts(pages(), reading)
+    pages = [Picture(f"page-{number + 1}", partial(page, number)) for number in reading.pages(count, "pages")]
+    return picture_parts(pages, reading)

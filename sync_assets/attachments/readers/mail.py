@@ -20,6 +20,14 @@ from sync_assets.text import html_to_markdown
 
 _DEEPEST = 3
 _MOST_FILES = 50
+# Of a mail's parts, those that say nothing to people: what seals it, and its text once more for special programs.
+_NO_FILES = {
+    "application/pgp-signature",
+    "application/pkcs7-signature",
+    "application/x-pkcs7-signature",
+    "text/watch-html",
+    "text/x-amp-html",
+}
 _LONGEST_NAME = 100
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f]|^\.+")
 
@@ -72,10 +80,44 @@ def _internet(data: bytes) -> tuple[ExtractedPart, Iterator[_Attached]]:
     if not message.keys():
         raise Unreadable("is no mail: it has no header.")
     header = {name: str(message[name] or "") for name in ("Subject", "From", "To", "Date")}
-    body = message.get_body(("html", "plain"))
-    text = _content(body) if body is not None else ""
-    is_html = body is not None and body.get_content_subtype() == "html"
-    return _body(header, text, is_html), _attached(message)
+    bodies, attached = _sorted(message)
+    is_html = any(body.get_content_subtype() == "html" for body in bodies)
+    texts = [_as_markdown(body) if is_html else _content(body) for body in bodies]
+    return _body(header, "\n\n".join(texts), is_html), iter(attached)
+
+
+def _sorted(message: MIMEPart) -> tuple[list[MIMEPart], list[_Attached]]:
+    """The texts of a mail in their order, and the files among them."""
+    content_type, name = message.get_content_type(), message.get_filename()
+    if content_type == "message/rfc822":
+        return [], [_Attached(name or "message.eml", content_type, _mail_in(message))]
+    if message.is_multipart():
+        found = [_sorted(part) for part in message.iter_parts() if isinstance(part, MIMEPart)]
+        files = [file for _, inner in found for file in inner]
+        if content_type == "multipart/alternative":
+            # The richest form comes last; any may have the files.
+            return next((bodies for bodies, _ in reversed(found) if bodies), []), files
+        return [body for bodies, _ in found for body in bodies], files
+    if _is_body(message):
+        return [message], []
+    if content_type in _NO_FILES:
+        return [], []
+    data = message.get_payload(decode=True)
+    return [], [_Attached(name or "file", content_type, data if isinstance(data, bytes) else b"")]
+
+
+def _is_body(part: MIMEPart) -> bool:
+    is_text = part.get_content_type() in ("text/plain", "text/html")
+    return is_text and part.get_content_disposition() != "attachment" and not part.get_filename()
+
+
+def _mail_in(part: MIMEPart) -> bytes:
+    inner = part.get_payload()
+    return inner[0].as_bytes() if isinstance(inner, list) and inner else b""  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _as_markdown(part: MIMEPart) -> str:
+    return html_to_markdown(_content(part)) if part.get_content_subtype() == "html" else _content(part)
 
 
 def _content(part: MIMEPart) -> str:
@@ -85,19 +127,6 @@ def _content(part: MIMEPart) -> str:
         # A charset that Python does not know.
         data = part.get_payload(decode=True)
         return (text_of(data) or "") if isinstance(data, bytes) else ""
-
-
-def _attached(message: EmailMessage) -> Iterator[_Attached]:
-    if not message.is_multipart():
-        return
-    for part in message.iter_attachments():
-        content_type = part.get_content_type()
-        if content_type == "message/rfc822":
-            inner = part.get_content()
-            yield _Attached(part.get_filename() or "message.eml", content_type, inner.as_bytes())
-        else:
-            data = part.get_payload(decode=True)
-            yield _Attached(part.get_filename() or "file", content_type, data if isinstance(data, bytes) else b"")
 
 
 def _outlook(data: bytes, reading: Reading) -> tuple[ExtractedPart, Iterator[_Attached]]:
@@ -111,7 +140,8 @@ def _outlook(data: bytes, reading: Reading) -> tuple[ExtractedPart, Iterator[_At
     text = message.html_body or message.body or ""
     if not text:
         reading.notes.append("no text found in the mail; one that is rich text only is not read")
-    return _body(header, text, bool(message.html_body)), _outlook_files(message)
+    content = html_to_markdown(text) if message.html_body else text
+    return _body(header, content, bool(message.html_body)), _outlook_files(message)
 
 
 def _outlook_files(message: oxmsg.Message) -> Iterator[_Attached]:
@@ -120,7 +150,6 @@ def _outlook_files(message: oxmsg.Message) -> Iterator[_Attached]:
         yield _Attached(name, attachment.mime_type or "", attachment.file_bytes or b"")
 
 
-def _body(header: dict[str, str], text: str, is_html: bool) -> ExtractedPart:
+def _body(header: dict[str, str], content: str, is_markdown: bool) -> ExtractedPart:
     lines = "\n".join(f"{name}: {' '.join(value.split())}" for name, value in header.items() if value.strip())
-    content = html_to_markdown(text) if is_html else text
-    return ExtractedPart("body", "body" if is_html else "description", f"{lines}\n\n{content}", {})
+    return ExtractedPart("body", "body" if is_markdown else "description", f"{lines}\n\n{content}", {})

@@ -1,20 +1,27 @@
 """Text in pictures, by tesseract where it is installed."""
 
+import math
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytesseract
 from PIL import Image, ImageOps
 
 from sync_assets.attachments.extracted import ExtractedPart, Unreadable
 from sync_assets.attachments.reading import Reading
+from sync_assets.attachments.tesseract import tesseract
 
-# A count and not a time, so that a file gives the same text on a fast and a slow machine.
+# A count where it can be, so that a file gives the same text on a fast and a slow machine.
 MOST_IMAGES = 20
+Given = TypeVar("Given")
+
+# Seconds; an A4 page takes some three.
+_LONGEST = 20.0
 _LARGEST_IMAGE = 100_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 _PICTURES = re.compile(r"\.(?:png|jpe?g|gif|bmp|tiff?|webp)$", re.I)
@@ -29,34 +36,51 @@ _LEAST_CONFIDENCE = 50.0
 
 
 class Picture(NamedTuple):
-    """A picture of a file as `prepared` gives it, and the part that its text will be."""
+    """A picture of a file, and the part that its text will be.
+
+    Attributes:
+        image: gives it as `prepared` does; called only where it is read.
+    """
 
     part: str
-    image: Image.Image
+    image: Callable[[], Image.Image]
 
 
 def picture_parts(pictures: Iterable[Picture], reading: Reading) -> list[ExtractedPart]:
     """The text of each picture that has any; notes which were not read and why."""
     parts: list[ExtractedPart] = []
-    unread = 0
+    unread: Counter[str] = Counter()
     for picture in pictures:
-        if not _languages() or reading.spent["images"] >= MOST_IMAGES:
-            unread += 1
+        if reason := _why_not(reading):
+            unread[reason] += 1
             continue
         reading.spent["images"] += 1
         try:
-            text = _text(picture.image)
-        except pytesseract.TesseractError as error:
-            reading.notes.append(f"{picture.part} not read: tesseract failed with exit status {error.status}")
+            text = _text(picture.image(), reading)
+        except Unreadable as error:
+            reading.notes.append(f"{picture.part} not read: it {error.message}")
             continue
         if text:
             parts.append(ExtractedPart(picture.part, "description", text, {"ocr": True}))
         else:
             reading.notes.append(f"no text found in {picture.part}")
-    if unread:
-        why = f"at most {MOST_IMAGES} of a file are" if _languages() else "tesseract is not installed"
-        reading.notes.append(f"{unread} {'image' if unread == 1 else 'images'} not read: {why}")
+    for reason, count in unread.items():
+        reading.notes.append(f"{count} {'image' if count == 1 else 'images'} not read: {reason}")
     return parts
+
+
+def _why_not(reading: Reading) -> str:
+    """Why no further picture is read; "" where one is."""
+    known = tesseract(reading.limits.ocr_languages)
+    if not known.version:
+        return "tesseract is not installed"
+    if not known.languages:
+        return f"tesseract has none of the languages {reading.limits.ocr_languages}"
+    if reading.spent["images"] >= MOST_IMAGES:
+        return f"at most {MOST_IMAGES} of a file are"
+    if reading.left_for_pictures() <= 0:
+        return f"the others took their share of timeout, {reading.limits.timeout:g} s"
+    return ""
 
 
 def packed_pictures(archive: zipfile.ZipFile, folder: str, reading: Reading) -> list[ExtractedPart]:
@@ -67,14 +91,24 @@ def packed_pictures(archive: zipfile.ZipFile, folder: str, reading: Reading) -> 
     def pictures() -> Iterator[Picture]:
         for number, name in enumerate(names, 1):
             try:
-                image = opened(archive.read(name))
-                if min(image.size) >= _SMALLEST_SIDE:
-                    yield Picture(f"image-{number}", prepared(image))
-            # The library raises anything for a broken picture, which is no reason to leave out the text around it.
-            except Exception as error:  # noqa: BLE001
-                reading.notes.append(f"image-{number} not read: it is broken ({type(error).__name__})")
+                image = _unbroken(opened, archive.read(name))
+            except Unreadable as error:
+                reading.notes.append(f"image-{number} not read: it {error.message}")
+                continue
+            if min(image.size) >= _SMALLEST_SIDE:
+                yield Picture(f"image-{number}", partial(_unbroken, prepared, image))
 
     return picture_parts(pictures(), reading)
+
+
+def _unbroken(function: Callable[[Given], Image.Image], given: Given) -> Image.Image:
+    """What the function gives. The library raises anything for a broken picture; the text around it is still read."""
+    try:
+        return function(given)
+    except Unreadable:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise Unreadable(f"is broken ({type(error).__name__}).") from None
 
 
 def opened(data: bytes) -> Image.Image:
@@ -111,22 +145,13 @@ def _too_large() -> Unreadable:
     return Unreadable(f"has more than {_LARGEST_IMAGE:,} pixels.", "Attach it in a smaller size.")
 
 
-@cache
-def _languages() -> str:
-    """What tesseract can read, English first, as `eng+nld`; "" where it is not installed."""
-    try:
-        installed = pytesseract.get_languages()
-    except pytesseract.TesseractNotFoundError:
-        return ""
-    # `osd` finds how a page is turned; those of scripts hold all of their languages again.
-    languages = sorted(name for name in installed if name != "osd" and "/" not in name)
-    return "+".join(sorted(languages, key=lambda name: name != "eng"))
+def _text(image: Image.Image, reading: Reading) -> str:
+    """The text that tesseract finds.
 
-
-def _text(image: Image.Image) -> str:
-    found: dict[str, list[Any]] = pytesseract.image_to_data(
-        image, lang=_languages(), output_type=pytesseract.Output.DICT
-    )
+    Raises:
+        Unreadable: it fails, or does not come to an end.
+    """
+    found = _found(image, tesseract(reading.limits.ocr_languages).languages, min(_LONGEST, reading.left_for_pictures()))
     lines: dict[tuple[int, int, int], list[str]] = {}
     for index, word in enumerate(found["text"]):
         if word.strip() and float(found["conf"][index]) >= _LEAST_CONFIDENCE:
@@ -136,3 +161,17 @@ def _text(image: Image.Image) -> str:
     for (block, _, _), words in lines.items():
         blocks.setdefault(block, []).append(" ".join(words))
     return "\n\n".join("\n".join(block) for block in blocks.values())
+
+
+def _found(image: Image.Image, languages: str, seconds: float) -> dict[str, list[Any]]:
+    if seconds <= 0:
+        raise Unreadable("came too late.")
+    try:
+        return pytesseract.image_to_data(
+            image, lang=languages, timeout=math.ceil(seconds), output_type=pytesseract.Output.DICT
+        )
+    except pytesseract.TesseractError as error:
+        raise Unreadable(f"made tesseract fail with exit status {error.status}.") from None
+    # How the library says that tesseract took longer than its time.
+    except RuntimeError:
+        raise Unreadable(f"takes longer than {seconds:.0f} s.") from None

@@ -2,10 +2,11 @@
 
 import math
 import re
-from collections.abc import Iterator
+from functools import partial
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_constants
+from PIL import Image
 
 from sync_assets.attachments.extracted import ExtractedPart, Unreadable
 from sync_assets.attachments.kinds import File
@@ -30,20 +31,20 @@ def read(file: File, reading: Reading) -> list[ExtractedPart]:
     document = _opened(file.data)
     if inside := document.count_attachments():
         reading.notes.append(f"{inside} {'file' if inside == 1 else 'files'} inside not read")
-    texts: dict[int, str] = {}
-    scanned: list[int] = []
+    parts: dict[str, ExtractedPart] = {}
+    scanned: list[Picture] = []
     for position in reading.pages(len(document), "pages"):
         page = document[position]
+        name = f"page-{position + 1}"
         text = _BROKEN_WORD.sub("", page.get_textpage().get_text_range())
-        if sum(letter.isalnum() for letter in text) < _LEAST_LETTERS and _has_picture(page):
-            scanned.append(position)
-        elif text.strip():
-            texts[position] = text
-    parts = [_part(position, text, {}) for position, text in texts.items()]
-    for part in picture_parts(_pictures(document, scanned), reading):
-        position = int(part.name.removeprefix("page-")) - 1
-        parts.append(_part(position, part.text, part.metadata))
-    return sorted(parts, key=lambda part: part.metadata["page"])
+        parts[name] = ExtractedPart(name, "description", text, {"page": position + 1})
+        if _letters(text) < _LEAST_LETTERS and _has_picture(page):
+            scanned.append(Picture(name, partial(_picture, document, position)))
+    for seen in picture_parts(scanned, reading):
+        written = parts[seen.name]
+        if _letters(seen.text) > _letters(written.text):
+            parts[seen.name] = seen._replace(metadata={**written.metadata, **seen.metadata})
+    return [part for part in parts.values() if part.text.strip()]
 
 
 def _opened(data: bytes) -> pdfium.PdfDocument:
@@ -60,13 +61,11 @@ def _has_picture(page: pdfium.PdfPage) -> bool:
     return any(True for _ in page.get_objects(filter=kinds))
 
 
-def _pictures(document: pdfium.PdfDocument, positions: list[int]) -> Iterator[Picture]:
-    for position in positions:
-        page = document[position]
-        scale = min(_SCALE, math.sqrt(_MOST_PIXELS / max(1.0, page.get_width() * page.get_height())))
-        image = page.render(scale=scale, grayscale=True).to_pil()  # pyright: ignore[reportArgumentType]
-        yield Picture(f"page-{position + 1}", image)
+def _picture(document: pdfium.PdfDocument, position: int) -> Image.Image:
+    page = document[position]
+    scale = min(_SCALE, math.sqrt(_MOST_PIXELS / max(1.0, page.get_width() * page.get_height())))
+    return page.render(scale=scale, grayscale=True).to_pil()  # pyright: ignore[reportArgumentType]
 
 
-def _part(position: int, text: str, metadata: dict[str, object]) -> ExtractedPart:
-    return ExtractedPart(f"page-{position + 1}", "description", text, {"page": position + 1, **metadata})
+def _letters(text: str) -> int:
+    return sum(letter.isalnum() for letter in text)

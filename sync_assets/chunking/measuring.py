@@ -1,0 +1,49 @@
+"""How long texts count while they are cut: in the model's tokens, but a very long word by its characters.
+
+A model reads a word of more than 100 characters (encoded bytes, a script that writes no blanks) as one unknown token.
+Counted as one, tens of thousands of characters of it would go into one chunk.
+"""
+
+import re
+from collections.abc import Sequence
+
+from sync_assets.embedding import Tokenizer
+
+_LONGEST = 100  # characters of a token
+# What no tokenizer that knows such words has within one of them.
+_LONG_WORD = re.compile(rf"[^\s!-/:-@\[-`{{-~、。\u4e00-\u9fff]{{{_LONGEST + 1},}}")
+
+
+class Ruler:
+    """A model's tokens, of which one that is longer than 100 characters counts as often as it has characters."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """As `Tokenizer.count`."""
+        counts = self._tokenizer.count(texts)
+        return [
+            len(self.offsets(text)) if _has_long_word(text) else count
+            for text, count in zip(texts, counts, strict=True)
+        ]
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """As `Tokenizer.offsets`."""
+        return [
+            stretch
+            for begin, end in self._tokenizer.offsets(text)
+            for stretch in ([(begin, end)] if end - begin <= _LONGEST else _characters(begin, end))
+        ]
+
+    def tokens(self, text: str, counted: int) -> int:
+        """The model's own tokens of a text that counts as `counted`."""
+        return self._tokenizer.count([text])[0] if _has_long_word(text) else counted
+
+
+def _characters(begin: int, end: int) -> list[tuple[int, int]]:
+    return [(place, place + 1) for place in range(begin, end)]
+
+
+def _has_long_word(text: str) -> bool:
+    return len(text) > _LONGEST and any(_LONG_WORD.search(word) for word in text.split() if len(word) > _LONGEST)

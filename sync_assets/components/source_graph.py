@@ -1,0 +1,80 @@
+"""The graph asset of a source: what its streams tell of the knowledge graph, below the chunks of its tickets.
+
+What belongs here: how the stage becomes an asset. What the stage does is in `stages/graph.py`; what is made of all
+sources together in `components/tenant_graph.py`.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from sync_assets.components.failures import failures
+from sync_assets.components.metadata import (
+    attach_partition_metadata,
+    partition_metadata,
+    report_metadata,
+)
+from sync_assets.components.progress import progress_of
+from sync_assets.io_managers.object_storage import stored_batch
+from sync_assets.partitions import to_partition
+from sync_assets.services import Services
+from sync_assets.stages import Context, Report, Stream
+
+GRAPH = "graph"
+
+
+def graph_key(source: str) -> dg.AssetKey:
+    """The graph asset of a source."""
+    return dg.AssetKey([source, GRAPH])
+
+
+def build_graph_asset(
+    source: str, streams: Sequence[Stream], partitions: dg.PartitionsDefinition, owners: Sequence[str]
+) -> dg.AssetsDefinition:
+    """The asset that brings the graph in line with the changes of a window.
+
+    Files of the window are read where they are: a sync of one stream alone finds the others' as they were.
+
+    Args:
+        streams: those that feed the graph.
+    """
+    key = graph_key(source)
+
+    def graph(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+        from sync_assets.stages.graph import apply_to_graph, search_again
+
+        chosen = [to_partition(partitions, name) for name in context.partition_keys]
+        whole = Report.of(GRAPH, chosen)
+        with failures():
+            for stream in streams:
+                batch = stored_batch(services.storage, stream.layout(stream.graph or "documents"), chosen)
+                if batch is not None:
+                    _add(whole, apply_to_graph(Context(services, stream, progress_of(context)), batch))
+            search_again(services, whole)
+        attach_partition_metadata(context, key, partition_metadata(whole, {}))
+        return dg.MaterializeResult(
+            asset_key=key,
+            metadata={**report_metadata(whole), "extractor": services.extractor.fingerprint},
+            data_version=dg.DataVersion(whole.data_version),
+        )
+
+    made = dg.asset(
+        key=key,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[dg.AssetKey([stream.source, stream.name, stream.graph or "documents"]) for stream in streams],
+        description="Nodes and edges of the knowledge graph, with the evidence for each, from this source's records.",
+        group_name=f"{source}_{GRAPH}",
+        owners=list(owners),
+        kinds={"python", "postgres"},
+    )(graph)
+    assert isinstance(made, dg.AssetsDefinition)  # noqa: S101 what the decorator returns for a function
+    return made
+
+
+def _add(whole: Report, part: Report) -> None:
+    """Add what was done with one stream."""
+    for partition, counts in part.counts.items():
+        whole.counts[partition].update(counts)
+        rows = part.digests[partition]
+        whole.digests[partition].add([rows.hexdigest(), rows.rows])

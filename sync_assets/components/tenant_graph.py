@@ -1,0 +1,174 @@
+"""The assets of a tenant's whole knowledge graph: entities that are the same, tickets that are alike, and a summary.
+
+What belongs here: how those steps become assets, partitioned by tenant. What they do is in `stages/tenant_graph.py`,
+how records come into the graph in `components/source_graph.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from sync_assets.components.failures import failures
+from sync_assets.components.metadata import attach_partition_metadata, markdown_table
+from sync_assets.components.progress import progress_of
+from sync_assets.components.source_graph import graph_key
+from sync_assets.hashing import digest
+from sync_assets.partitions import GRAPH_TENANTS
+from sync_assets.services import Services
+
+if TYPE_CHECKING:
+    from sync_assets.graph.health import Finding
+
+_GROUP = "graph"
+# By the attributes of `graph.health.Health`: what holds, and how bad it is where it does not.
+_CHECKS = {
+    "dangling_edges": ("Every edge ends at nodes that are there.", dg.AssetCheckSeverity.ERROR),
+    "evidence_without_document": ("All evidence is of documents that are there.", dg.AssetCheckSeverity.ERROR),
+    "evidence_without_text": ("All evidence is of texts that are there.", dg.AssetCheckSeverity.ERROR),
+    "confidence": ("Every confidence is above 0 and at most 1.", dg.AssetCheckSeverity.ERROR),
+    "stale": ("Nodes and edges are what their evidence amounts to.", dg.AssetCheckSeverity.ERROR),
+    "degree_outliers": ("No node has far more edges than others of its kind.", dg.AssetCheckSeverity.WARN),
+}
+
+
+class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
+    """What is made of each tenant's knowledge graph as a whole.
+
+    Attributes:
+        sources: those whose graph assets feed it.
+        owners: of every asset, as e-mail addresses or `team:<name>`.
+    """
+
+    sources: list[str]
+    owners: list[str] = []
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        sources = [
+            dg.AssetDep(graph_key(source), partition_mapping=dg.AllPartitionMapping()) for source in self.sources
+        ]
+        steps = [self._key("resolution"), self._key("similarity")]
+        return dg.Definitions(
+            assets=[
+                self._step(
+                    "resolution",
+                    "Entities that are the same under several names, by rules and by what people decided.",
+                    sources,
+                    _resolution,
+                ),
+                self._step(
+                    "similarity",
+                    "Pairs of tickets that are alike, by the vectors of their chunks.",
+                    sources,
+                    _similarity,
+                ),
+                self._summary(steps),
+            ]
+        )
+
+    def _key(self, name: str) -> dg.AssetKey:
+        return dg.AssetKey([_GROUP, name])
+
+    def _step(
+        self,
+        name: str,
+        description: str,
+        deps: list[dg.AssetDep],
+        work: Callable[[Services, str], Mapping[str, int]],
+    ) -> dg.AssetsDefinition:
+        key = self._key(name)
+
+        def step(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+            found: dict[str, Mapping[str, int]] = {}
+            with failures():
+                for number, tenant in enumerate(context.partition_keys):
+                    progress_of(context)(f"graph {name}", number, len(context.partition_keys))
+                    found[tenant] = work(services, tenant)
+            attach_partition_metadata(context, key, found)
+            return dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(digest(found)))
+
+        return self._asset(step, name, description, deps=deps)
+
+    def _summary(self, deps: list[dg.AssetKey]) -> dg.AssetsDefinition:
+        key = self._key("summary")
+
+        def summary(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+            from sync_assets.stages.tenant_graph import Summary, summarise
+
+            found: dict[str, Summary] = {}
+            with failures():
+                for tenant in context.partition_keys:
+                    found[tenant] = summarise(services, tenant)
+            attach_partition_metadata(context, key, {tenant: _shown(one.counts) for tenant, one in found.items()})
+            findings = {name: {tenant: getattr(one.health, name) for tenant, one in found.items()} for name in _CHECKS}
+            return dg.MaterializeResult(
+                asset_key=key,
+                data_version=dg.DataVersion(digest({tenant: one.counts for tenant, one in found.items()})),
+                check_results=[_check(key, name, by_tenant) for name, by_tenant in findings.items()],
+            )
+
+        specs = [dg.AssetCheckSpec(name, asset=key, description=words) for name, (words, _) in _CHECKS.items()]
+        return self._asset(
+            summary, "summary", "How large each tenant's graph is, and whether it holds together.", deps, specs
+        )
+
+    def _asset(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        description: str,
+        deps: list[Any],
+        checks: list[dg.AssetCheckSpec] | None = None,
+    ) -> dg.AssetsDefinition:
+        made = dg.asset(
+            key=self._key(name),
+            partitions_def=dg.DynamicPartitionsDefinition(name=GRAPH_TENANTS),
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            deps=deps,
+            description=description,
+            group_name=_GROUP,
+            owners=self.owners,
+            kinds={"python", "postgres"},
+            check_specs=checks or [],
+        )(function)
+        assert isinstance(made, dg.AssetsDefinition)  # noqa: S101 what the decorator returns for a function
+        return made
+
+
+def _resolution(services: Services, tenant: str) -> Mapping[str, int]:
+    from sync_assets.stages.tenant_graph import resolve_entities
+
+    return resolve_entities(services, tenant)
+
+
+def _similarity(services: Services, tenant: str) -> Mapping[str, int]:
+    from sync_assets.definitions import streams
+    from sync_assets.stages.tenant_graph import find_similar
+
+    return find_similar(services, tenant, streams())
+
+
+def _shown(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Totals, which the UI plots over time, and tables of the kinds."""
+    totals = {name: sum(kinds.values()) for name, kinds in counts.items()}
+    tables = {
+        f"{name}_by_kind": dg.MetadataValue.md(
+            markdown_table([{"kind": kind, "number": number} for kind, number in sorted(kinds.items())])
+        )
+        for name, kinds in counts.items()
+    }
+    return {**totals, **tables}
+
+
+def _check(key: dg.AssetKey, name: str, findings: Mapping[str, "Finding"]) -> dg.AssetCheckResult:
+    bad = {tenant: found for tenant, found in findings.items() if found.number}
+    number = sum(found.number for found in bad.values())
+    rows = [{"tenant": tenant, "what": what} for tenant, found in bad.items() for what in found.samples]
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=key,
+        passed=not bad,
+        severity=_CHECKS[name][1],
+        description=f"{number} found, of {', '.join(sorted(bad))}" if bad else "none found",
+        metadata={"found": number, "examples": dg.MetadataValue.md(markdown_table(rows[:20]))},
+    )
