@@ -5,7 +5,7 @@ follow are in `data/README.md`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,17 +94,21 @@ def read_world() -> dict[str, dict[str, Entity]]:
 
 
 def read_texts() -> list[LabelledText]:
-    """All labelled texts, English first.
+    """The labelled texts that whoever writes rules may read, English first.
 
     Raises:
         ValueError: a label is not well formed, or names an entity that is not in the world.
     """
-    world = read_world()
-    return [
-        _text(item, language, world[tenant])
-        for language, tenant in LANGUAGES.items()
-        for item in _read(f"graph_texts_{language}.yaml")
-    ]
+    return _texts({language: _read(f"graph_texts_{language}.yaml") for language in LANGUAGES})
+
+
+def read_held_out() -> list[LabelledText]:
+    """The labelled texts that no rule was written for, English first.
+
+    Raises:
+        ValueError: as in `read_texts`.
+    """
+    return _texts(_read("graph_held_out.yaml"))
 
 
 def read_entities() -> dict[str, list[LabelledEntity]]:
@@ -131,6 +135,11 @@ def read_pairs() -> list[LabelledPair]:
 
 def _read(name: str) -> Any:
     return yaml.safe_load((DATA / name).read_text(encoding="utf-8"))
+
+
+def _texts(items: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[LabelledText]:
+    world = read_world()
+    return [_text(item, language, world[tenant]) for language, tenant in LANGUAGES.items() for item in items[language]]
 
 
 def _text(item: Mapping[str, Any], language: str, world: Mapping[str, Entity]) -> LabelledText:
