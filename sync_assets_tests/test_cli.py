@@ -32,6 +32,8 @@ from sync_assets_tests.dagster_assets.world import fresh_database
 
 KEYS = {"documents", "chunks", "embedded", "reused", "written", "deleted", "quarantined", "seconds"}
 STAGES = ("raw", "documents", "chunks", "embeddings", *STORES)
+# Of all streams of a source, and of all sources of a tenant.
+GRAPH_STAGES = ("graph", "resolution", "similarity", "summary")
 DAY = f"{YESTERDAY:%Y-%m-%d}"
 PROGRAM = str(Path(sys.executable).with_name("sync-assets"))
 
@@ -181,7 +183,8 @@ def test_json_is_one_object_with_the_counts_and_nothing_else(synced: Synced) -> 
     assert (counts["deleted"], counts["quarantined"], counts["failures"]) == (0, 0, [])
     assert counts["seconds"] > 0
     assert {(row["stream"], row["stage"]) for row in counts["stages"]} == {
-        (stream, stage) for stream in ("tickets", "articles") for stage in STAGES
+        *((stream, stage) for stream in ("tickets", "articles") for stage in STAGES),
+        *(("", stage) for stage in GRAPH_STAGES),
     }
     assert not [name for row in counts["stages"] for name in row if "/" in name]
 
@@ -200,8 +203,10 @@ def test_the_stores_hold_what_upstream_has(synced: Synced) -> None:
 def test_several_tenants_are_one_run_with_the_code_locations_origin(synced: Synced) -> None:
     with synced.instance() as instance:
         runs = instance.get_runs()
-    assert [run.run_id for run in runs] == json.loads(synced.first.out)["runs"]
-    (run,) = runs
+    # The latest comes first: what is made of whole graphs.
+    whole, run = runs
+    assert [run.run_id, whole.run_id] == json.loads(synced.first.out)["runs"]
+    assert whole.tags["sync_assets/tenants"] == "acme,polder"
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["sync_assets/tenants"] == "acme,polder"
     origin = run.remote_job_origin
@@ -261,7 +266,7 @@ def test_a_dry_run_shows_the_runs_and_touches_nothing(synced: Synced) -> None:
     before = (synced.files(), synced.run("status", "--json").json)
     plan = synced.run("sync", "--dry-run", "--stream", "tickets", "--json").json["runs"]
     assert [(run["source"], run["tenants"], run["windows"], run["assets"]) for run in plan] == [
-        ("freshdesk", "acme, polder", 2, 6)
+        ("freshdesk", "acme, polder", 2, 7)
     ]
     assert not synced.requests("acme"), "changes of a day are asked of nobody"
     table = synced.run("sync", "--dry-run", "--all", "--stream", "tickets")
@@ -270,7 +275,7 @@ def test_a_dry_run_shows_the_runs_and_touches_nothing(synced: Synced) -> None:
     assert set(synced.requests("acme")) == {"GET /api/v2/tickets"}, "all there is: only its first and last moment"
     assert (synced.files(), synced.run("status", "--json").json) == before
     with synced.instance() as instance:
-        assert instance.get_runs_count() == 1
+        assert instance.get_runs_count() == 2, "those of the first sync"
 
 
 def test_a_dry_run_on_a_new_installation_registers_no_tenant(installation: Installation) -> None:
@@ -366,13 +371,15 @@ def test_nothing_is_done_twice_and_an_edit_costs_exactly_its_own_chunks(installa
 def test_until_stops_after_the_named_stage(installation: Installation) -> None:
     done: set[str] = set()
     for until, added in zip(
-        ("raw", "documents", "chunks", "embeddings", "stores"), [*((name,) for name in STAGES[:4]), STORES], strict=True
+        ("raw", "documents", "chunks", "embeddings", "stores"),
+        [*((name,) for name in STAGES[:4]), (*STORES, *GRAPH_STAGES)],
+        strict=True,
     ):
         counts = installation.sync("--all", "--stream", "tickets", "--tenant", "polder", "--until", until)
         done |= set(added)
         assert {row["stage"] for row in counts["stages"]} == done
         stages = {path.relative_to(installation.home / "storage").parts[3] for path in installation.files()}
-        assert stages == done - set(STORES)
+        assert stages == done - {*STORES, *GRAPH_STAGES}
         assert bool(installation.stored("qdrant", "polder")) == (until == "stores")
     installation.assert_in_step("polder")
 

@@ -146,7 +146,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
         searches = [_sample(services, store, number / len(stores)) for number, store in enumerate(stores)]
         equal = all(comparison["equal"] for comparison in comparisons)
         if not as_json:
-            _print_searches(out, recalls, searches)
+            _print_searches(out, services, recalls, searches)
         played = _play(services, company, quiet=as_json)
         expansion = expand(services, company.portal) if company.portal is not None else None
         good = equal and played["ok"] and all(recall >= _WANTED_RECALL for recall in recalls.values())
@@ -305,15 +305,19 @@ def _expected(services: Services, documents: Sequence[Document], model: str | No
     }
 
 
-def _questions(store: str) -> list[Question]:
-    """The questions about what is kept in a store."""
+def _questions(services: Services, store: str) -> list[Question]:
+    """The questions about what is kept in a store, of tenants that have an account in its source."""
     sources = {route.source for route in routes() if route.store == store}
-    return [question for question in QUESTIONS if question.source in sources]
+    return [
+        question
+        for question in QUESTIONS
+        if question.source in sources and question.tenant in services.tenants.names(question.source)
+    ]
 
 
 def _recall(services: Services, store: str) -> float:
     """Share of the store's questions that have one of their documents among the first five results."""
-    questions = _questions(store)
+    questions = _questions(services, store)
     found = 0
     for question in questions:
         hits = search(services, question.text, tenant=question.tenant, audience=_agents(), store=store)
@@ -327,7 +331,7 @@ def _agents() -> Audience:
 
 def _sample(services: Services, store: str, position: float) -> dict[str, Any]:
     """What a store answers to the question that stands at a position, 0..1, among its questions."""
-    questions = _questions(store)
+    questions = _questions(services, store)
     question = questions[int(position * len(questions))]
     hits = search(services, question.text, tenant=question.tenant, audience=_agents(), store=store, top_k=3)
     return {
@@ -358,8 +362,11 @@ def _print_comparisons(out: Console, comparisons: list[dict[str, Any]]) -> None:
     out.print("[red]Some stores differ from upstream.[/red]" if bad else "Every store equals upstream.")
 
 
-def _print_searches(out: Console, recalls: Mapping[str, float], searches: list[dict[str, Any]]) -> None:
-    shares = ", ".join(f"{store} {recall:.0%} of {len(_questions(store))}" for store, recall in recalls.items())
+def _print_searches(
+    out: Console, services: Services, recalls: Mapping[str, float], searches: list[dict[str, Any]]
+) -> None:
+    asked = {store: len(_questions(services, store)) for store in recalls}
+    shares = ", ".join(f"{store} {recall:.0%} of {asked[store]}" for store, recall in recalls.items())
     out.print(f"\nQuestions with their document in the first five results: {shares}", soft_wrap=True)
     if min(recalls.values()) < _WANTED_RECALL:
         out.print(f"[red]Fewer than {_WANTED_RECALL:.0%}: this model does not do.[/red]")

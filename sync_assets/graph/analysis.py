@@ -31,6 +31,8 @@ _SHARED = {
     NodeKind.CHANNEL: 0.2,
     NodeKind.PROJECT: 0.2,
 }
+# What tickets of alike words have in common: less than those that are about one device, whatever they say.
+_ALIKE = 0.25
 _LONGEST = 4
 _PATHS = 5
 # Less likely paths explain nothing; this also keeps searches from walking through the whole graph.
@@ -212,7 +214,7 @@ class _Ways:
                 Step(source, EdgeKind(kind), target, self._graph.edges[source, target, kind]["confidence"])
                 for source, target, kind in sorted(edges)
             ]
-            steps.sort(key=lambda step: step.confidence)  # of two edges to one neighbour the later one counts
+            steps.sort(key=_strength)  # of two edges to one neighbour the later one counts
             self._ties[node_id] = {step.target if step.source == node_id else step.source: step for step in steps}
         return self._ties[node_id]
 
@@ -227,7 +229,7 @@ class _Ways:
         score = trail.score * (self.weight(end) if trail.steps else 1.0)
         for other, step in self.ties(end).items():
             if other not in trail.nodes:
-                yield _Trail(score * step.confidence, (*trail.nodes, other), (*trail.steps, step))
+                yield _Trail(score * _strength(step), (*trail.nodes, other), (*trail.steps, step))
 
     def spread(self, seeds: Mapping[str, float], longest: int) -> dict[str, _Trail]:
         """The likeliest trail from a seed to each node within reach, of at most `longest` edges."""
@@ -246,6 +248,10 @@ class _Ways:
         return best
 
 
+def _strength(step: Step) -> float:
+    return step.confidence * (_ALIKE if step.kind is EdgeKind.SIMILAR_TO else 1.0)
+
+
 def _score(ways: _Ways, node_id: str, reached: Mapping[str, _Trail]) -> float:
     """Noisy-or over the neighbours of what leads through each to the seeds, and not back through the node itself."""
     wrong = 1.0
@@ -253,7 +259,7 @@ def _score(ways: _Ways, node_id: str, reached: Mapping[str, _Trail]) -> float:
         trail = reached.get(other)
         if trail is not None and node_id not in trail.nodes:
             passing = ways.weight(other) if trail.steps else 1.0
-            wrong *= 1.0 - trail.score * passing * step.confidence
+            wrong *= 1.0 - trail.score * passing * _strength(step)
     return round(1.0 - wrong, _DIGITS)
 
 

@@ -33,6 +33,7 @@ from sync_assets.relations import Relation
 
 _FIELDS_EXTRACTOR = "fields/1"
 _PAGE = 200
+_NARROWNESS = [Visibility.PUBLIC, Visibility.INTERNAL, Visibility.RESTRICTED]
 
 
 class Change(NamedTuple):
@@ -164,10 +165,11 @@ def _replace(
 def _forget_alike(
     connection: sa.Connection, tenant: str, changes: Sequence[Change], known: Mapping[str, KnownDocument]
 ) -> Touched:
-    """Remove what was found similar to documents that are gone."""
+    """Remove what was found similar to documents that are gone, or that not all readers may see any more."""
     gone = {change.document_id for change in changes if change.told is None}
     delete_vectors(connection, tenant, gone)
-    entities = [known[document_id].entity for document_id in gone if document_id in known]
+    closed = {change.document_id for change in changes if change.told and change.told.visibility != Visibility.PUBLIC}
+    entities = [known[document_id].entity for document_id in gone | closed if document_id in known]
     return replace_similarity(connection, tenant, [entity.node_id for entity in entities if entity], [])
 
 
@@ -225,9 +227,10 @@ def _field_evidence(change: Change) -> Iterator[Evidence]:
     assert told is not None  # noqa: S101 the caller chose those
 
     def evidence(relation: Relation | None) -> Evidence:
-        visibility = told.visibility
-        if relation is not None and relation.internal and visibility is Visibility.PUBLIC:
-            visibility = Visibility.INTERNAL
+        visibility, principals = told.visibility, tuple(told.principals)
+        if relation is not None and relation.internal:
+            # Those who may see a restricted document need not be of the company.
+            visibility, principals = max(visibility, Visibility.INTERNAL, key=_NARROWNESS.index), ()
         return Evidence(
             document_id=change.document_id,
             place=FIELDS,
@@ -239,7 +242,7 @@ def _field_evidence(change: Change) -> Iterator[Evidence]:
             edge=relation.kind if relation else None,
             target=relation.target if relation else None,
             visibility=visibility,
-            principals=tuple(told.principals),
+            principals=principals,
         )
 
     yield evidence(None)

@@ -23,6 +23,7 @@ from sync_assets.relations import Entity, NodeKind
 
 NAMES, RULES, _MENTIONS = "names/1", "rules/1", "mentions/1"
 _MOST_OF_A_NODE = 5
+_MOST_OF_A_NAME = 5
 _FINAL_ROLES = frozenset({"resolution"})
 _LAST_ROLES = frozenset({"comment", "answer"})
 _BLOCKED = re.compile(r"block|geblok|download", re.IGNORECASE)
@@ -108,9 +109,12 @@ def _final_places(subject: Subject) -> frozenset[str]:
 
 
 def _of_name(match: Match, own: Entity) -> Iterator[_Named]:
-    """The nodes that a name is of; each as likely as the others. The document's own is none of them."""
+    """The nodes that a name is of; each as likely as the others. The document's own is none of them.
+
+    What very many are called, such as a model of laptops, names none of them.
+    """
     nodes = match.name.nodes
-    if any(node.node_id == own.node_id for node in nodes):
+    if len(nodes) > _MOST_OF_A_NAME or any(node.node_id == own.node_id for node in nodes):
         return
     for node in nodes:
         yield _Named(_bare(node.kind, node.node_id.partition(":")[2]), match.span, NAMES, 1 / len(nodes))

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 
 from sync_assets.errors import GraphError
 from sync_assets.graph import tables as t
+from sync_assets.graph.resolution import resolve, to_resolve
 from sync_assets.graph.store import GraphStore
 from sync_assets.graph.store_evidence import EdgeKey
 from sync_assets.graph.store_nodes import EdgeRow, NodeRow, edges, nodes
-from sync_assets.graph.store_state import Merge, merges
+from sync_assets.graph.store_state import Merge, decisions, merges
 from sync_assets.relations import EdgeKind
 from sync_assets.vector_stores import Audience
 
@@ -76,7 +77,7 @@ def load_graph(
     with store.transaction() as connection:
         _check_size(connection, tenant)
         found = {row.node_id: row for row in nodes(connection, tenant, audience)}
-        clusters = _clusters(merges(connection, tenant), found)
+        clusters = _clusters(_merges(connection, tenant, audience, found.values()), found)
         for members in clusters:
             node = _node([found[node_id] for node_id in members])
             if node["confidence"] >= min_confidence:
@@ -115,6 +116,14 @@ def _check_size(connection: sa.Connection, tenant: str) -> None:
             f"The graph of {tenant!r} has {count} edges; at most {MOST_EDGES} are loaded into memory.",
             "Ask the tables graph_nodes and graph_edges by SQL, or split the tenant.",
         )
+
+
+def _merges(connection: sa.Connection, tenant: str, audience: Audience | None, rows: Iterable[NodeRow]) -> list[Merge]:
+    """What is the same, as far as the reader may know: by facts that they may see, and by people's decisions."""
+    if audience is None:
+        return merges(connection, tenant)
+    decided = decisions(connection, tenant)
+    return resolve(to_resolve(rows, decided), decided)
 
 
 def _clusters(merged: Iterable[Merge], found: dict[str, NodeRow]) -> list[tuple[str, ...]]:

@@ -14,15 +14,26 @@ from datetime import datetime
 from itertools import combinations
 
 from sync_assets.graph.likeness import RESOLVED_KINDS, Link, Profile, clash, keys_of, link, profile_of
+from sync_assets.graph.store_nodes import NodeRow
 from sync_assets.graph.store_state import Decision, Merge
 from sync_assets.relations import Entity
 
-__all__ = ["RESOLVED_KINDS", "resolve"]
+__all__ = ["RESOLVED_KINDS", "resolve", "to_resolve"]
 
 # What more have in common tells nobody apart, and would take the time of all pairs of them.
 _LARGEST_BLOCK = 25
 
 _Pair = tuple[str, str]
+
+
+def to_resolve(rows: Iterable[NodeRow], decisions: Sequence[Decision]) -> list[Entity]:
+    """Those nodes that may be the same as others: of RESOLVED_KINDS, and what people decided of."""
+    decided = {node_id for one in decisions for node_id in (one.first_id, one.second_id)}
+    return [
+        Entity(kind=row.kind, key=row.node_id.partition(":")[2], name=row.name, aliases=row.aliases, facts=row.facts)
+        for row in rows
+        if row.kind in RESOLVED_KINDS or row.node_id in decided
+    ]
 
 
 def resolve(entities: Sequence[Entity], decisions: Sequence[Decision]) -> list[Merge]:

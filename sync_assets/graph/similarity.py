@@ -1,7 +1,7 @@
 """Documents that are alike: mutual nearest neighbours by the cosine of their vectors.
 
 What belongs here: neighbours, kept true as vectors come, change and go. What does not: where vectors come from, and the
-evidence that pairs become (`stages/similarity.py`).
+evidence that pairs become (`stages/tenant_graph.py`).
 
 Vectors are rounded so far that every product and sum of them is exact in double precision: scores are the same in
 whatever order and company they are computed, so that a history of changes ends equal to a computation of all at once.
@@ -23,7 +23,7 @@ NEIGHBOURS = 10
 EXACT_UP_TO = 50_000
 
 _STEPS = 2**11
-_BLOCK = 1024
+_BLOCK = 256
 
 
 class Neighbour(NamedTuple):
@@ -144,11 +144,12 @@ def _approximate(ids: Sequence[str], vectors: Mapping[str, np.ndarray]) -> Neigh
 
     matrix = np.array([vectors[one] for one in ids], dtype=np.float32)
     index = Index(ndim=matrix.shape[1], metric="ip", dtype="f32")
-    index.add(np.arange(len(ids)), matrix)
+    # In one thread, so that the same vectors always give the same neighbours.
+    index.add(np.arange(len(ids)), matrix, threads=1)
     found: Neighbours = {}
     for start in range(0, len(ids), _BLOCK):
         block = matrix[start : start + _BLOCK]
-        keys = np.asarray(index.search(block, NEIGHBOURS + 1).keys)
+        keys = np.asarray(index.search(block, NEIGHBOURS + 1, threads=1).keys)
         for row, line in enumerate(keys.tolist(), start):
             others: list[int] = [key for key in line if key != row]
             scores = (matrix[others].astype(np.float64) @ matrix[row].astype(np.float64)).tolist()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sync_assets.documents import Visibility
 from sync_assets.graph.evidence import Evidence, Subject
 from sync_assets.graph.health import Health, health
-from sync_assets.graph.resolution import RESOLVED_KINDS, resolve
+from sync_assets.graph.resolution import resolve, to_resolve
 from sync_assets.graph.similarity import ROLES, THRESHOLDS, Neighbour, Neighbours, Pair, mutual_pairs, rounded, updated
 from sync_assets.graph.store_documents import LivingDocument, living_documents, subjects
 from sync_assets.graph.store_evidence import replace_similarity
@@ -34,14 +34,7 @@ def resolve_entities(services: Services, tenant: str) -> dict[str, int]:
     """Find the entities of a tenant that are the same; counts of entities, merged ones and changes."""
     with services.graph.lock(tenant), services.graph.transaction() as connection:
         decided = decisions(connection, tenant)
-        named = {node_id for decision in decided for node_id in (decision.first_id, decision.second_id)}
-        found = [
-            Entity(
-                kind=row.kind, key=row.node_id.partition(":")[2], name=row.name, aliases=row.aliases, facts=row.facts
-            )
-            for row in nodes(connection, tenant)
-            if row.kind in RESOLVED_KINDS or row.node_id in named
-        ]
+        found = to_resolve(nodes(connection, tenant), decided)
         merges = resolve(found, decided)
         changed = replace_merges(connection, tenant, merges)
     return {"entities": len(found), "merged": len(merges), "changed": changed}
@@ -155,13 +148,18 @@ class _Alike:
                 span=None,
                 extractor=_EXTRACTOR,
                 probability=min(pair.score, 1.0),
-                source=by_node[pair.first].entity,
+                source=_bare(by_node[pair.first].entity),
                 edge=EdgeKind.SIMILAR_TO,
-                target=by_node[pair.second].entity,
+                target=_bare(by_node[pair.second].entity),
                 **_audience(by_node[pair.first], by_node[pair.second]),
             )
             for pair in pairs
         ]
+
+
+def _bare(entity: Entity) -> Entity:
+    """No more than which node it is: what a ticket is called is for its own readers."""
+    return Entity(kind=entity.kind, key=entity.key)
 
 
 def _plain(neighbours: Sequence[Neighbour]) -> list[tuple[str, float]]:
@@ -175,9 +173,13 @@ def _hashes(subject: Subject, living: Mapping[str, LivingDocument]) -> list[str]
 
 
 def _audience(first: LivingDocument, second: LivingDocument) -> dict[str, Any]:
-    """Who may know that two documents are alike: those who may see both."""
+    """Who may know that two documents are alike: those who may see both.
+
+    No audience can be named that sees a restricted and an internal one: principals may stand outside.
+    """
     both = {first.visibility, second.visibility}
     if Visibility.RESTRICTED not in both:
         return {"visibility": Visibility.INTERNAL if Visibility.INTERNAL in both else Visibility.PUBLIC}
     readers = [set(one.principals) for one in (first, second) if one.visibility is Visibility.RESTRICTED]
-    return {"visibility": Visibility.RESTRICTED, "principals": tuple(sorted(set.intersection(*readers)))}
+    principals = set[str]() if Visibility.INTERNAL in both else set.intersection(*readers)
+    return {"visibility": Visibility.RESTRICTED, "principals": tuple(sorted(principals))}

@@ -217,5 +217,5 @@ def test_the_schedule_asks_for_one_range_with_a_sweep(chats: Installation) -> No
     assert request.tags[RANGE_END] == f"{datetime.now(UTC):%Y-%m-%d}|acme"
     assert request.run_config["ops"]["slack__messages__raw"]["config"]["sweep"] is True
     assert [key.path[-1] for key in request.asset_selection or []] == [
-        *("raw", "documents", "chunks", "embeddings", "chroma")
+        *("raw", "documents", "chunks", "embeddings", "chroma", "graph")
     ]

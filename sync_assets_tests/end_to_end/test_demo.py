@@ -117,7 +117,8 @@ def test_the_demo_repeats_without_work_and_notices_a_text_that_is_not_upstreams(
     first = installation.run("demo", "--port", "0")
     assert first.code == 1, "the cheap model of these tests finds too few answers"
     assert "Every store equals upstream." in first.out
-    asked = Counter(store for question in QUESTIONS for store in KEPT_IN[question.source])
+    present = ("freshdesk", "ticket_portal", "support_database", "slack")
+    asked = Counter(store for one in QUESTIONS if one.source in present for store in KEPT_IN[one.source])
     shares = ", ".join(rf"{store} \d+% of {asked[store]}" for store in STRUCK)
     assert re.search(rf"first five results: {shares}\n", first.out)
     assert "Fewer than 80%" in first.out

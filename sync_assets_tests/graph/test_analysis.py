@@ -120,7 +120,7 @@ def test_only_nodes_of_the_wanted_kinds_are_results_and_seeds_never_are(graph: "
     assert related(graph, {"ticket:unknown": 1.0}) == []
 
 
-@pytest.mark.parametrize("kind", [EdgeKind.DUPLICATE_OF, EdgeKind.FIXES, EdgeKind.SIMILAR_TO])
+@pytest.mark.parametrize("kind", [EdgeKind.DUPLICATE_OF, EdgeKind.FIXES])
 def test_a_direct_relation_is_nearer_than_anything_shared(kind: EdgeKind) -> None:
     graph = made_of(
         ("ticket:a", kind, "ticket:b", 0.8),
@@ -129,6 +129,15 @@ def test_a_direct_relation_is_nearer_than_anything_shared(kind: EdgeKind) -> Non
     )
     assert [one.node_id for one in related(graph, {"ticket:b": 1.0}, [NodeKind.TICKET])] == ["ticket:a", "ticket:c"]
     assert [one.node_id for one in related(graph, {"ticket:a": 1.0}, [NodeKind.TICKET])] == ["ticket:b", "ticket:c"]
+
+
+def test_a_device_that_both_are_about_counts_more_than_words_that_are_alike() -> None:
+    graph = made_of(
+        ("ticket:a", EdgeKind.SIMILAR_TO, "ticket:b", 0.9),
+        ("ticket:a", EdgeKind.AFFECTS, "configuration_item:x", 1.0),
+        ("ticket:c", EdgeKind.AFFECTS, "configuration_item:x", 1.0),
+    )
+    assert [one.node_id for one in related(graph, {"ticket:a": 1.0}, [NodeKind.TICKET])] == ["ticket:c", "ticket:b"]
 
 
 def test_what_thousands_share_explains_little() -> None:

@@ -112,9 +112,9 @@ def test_nodes_and_edges_that_are_not_what_their_evidence_says_are_found(store: 
     assert rows(store) == before
 
 
-def test_nodes_with_far_more_edges_than_others_of_their_kind_are_told_by_name(
+def test_nodes_with_far_more_edges_than_others_of_their_kind_are_told_by_id(
     store: GraphStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LEAST_DEGREE", 20)
     (told,) = health(store, TENANT).degree_outliers.samples
-    assert told == "person:portal/3 (Bo Jansen): 51 edges"
+    assert told == "person:portal/3: 51 edges", "names may not be for everybody who sees the checks"
