@@ -11,8 +11,10 @@ demo: $(VENV)/.installed  ## Sync the demo company into all stores, and search i
 dev: $(VENV)/.installed  ## Open the Dagster UI on http://localhost:3000
 	$(BIN)/dagster dev
 
-# Files of tests side by side, on all processors, in the order in which they are found: the long ones come early.
-TEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+# Files of tests side by side, in the order in which they are found: the long ones come early.
+# One more at a time than there are processors, since they wait for their servers now and then.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+TEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed  ## All tests but the slow ones
 	$(TEST)

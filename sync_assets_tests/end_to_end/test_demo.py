@@ -86,17 +86,17 @@ def places(rows: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:
     return {(row["tenant"], row["source"], row["stream"], row["store"]) for row in rows}
 
 
-def test_the_demo_syncs_every_source_into_its_stores(
+def test_the_demo_syncs_what_is_over_http_into_its_stores(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    companies(monkeypatch, "portal", "seed", "zoho", "slack", "discord", "gitlab", "backlog")
+    companies(monkeypatch, "zoho", "slack", "discord", "gitlab", "backlog")
     monkeypatch.setattr(tour, "_WANTED_RECALL", 0.0)
     outcome = installation.run("demo", "--json", "--port", "0")
     assert outcome.code == 0, outcome
     assert (outcome.json["ok"], outcome.json["stores_equal"]) == (True, True)
     rows = outcome.json["comparisons"]
-    assert len(rows) == len(EXPECTED)
-    assert places(rows) == EXPECTED
+    assert len(rows) == len(places(rows))
+    assert places(rows) == {place for place in EXPECTED if place[1] not in ("ticket_portal", "support_database")}
     assert all(row["stored"] == row["expected"] > 0 for row in rows)
     assert [item["store"] for item in outcome.json["searches"]] == list(STRUCK)
     assert all(item["hits"] for item in outcome.json["searches"])
@@ -136,6 +136,8 @@ def test_the_demo_repeats_without_work_and_notices_a_text_that_is_not_upstreams(
     assert title_of(portal, 171) == "Alarmknop in de goederenlift belt niemand", "the portal is made anew at each start"
     assert (second.json["ok"], second.json["stores_equal"]) == (True, True)
     assert (second.json["embedded"], second.json["written"]) == (0, 0)
+    assert places(second.json["comparisons"]) == {place for place in EXPECTED if place[1] in present}
+    assert second.json["expansion"]["ok"]
 
     for store, name in STRUCK.items():
         with installation.services() as services:

@@ -1137,7 +1137,7 @@ def test_a_listing_makes_few_calls(guild: Guild) -> None:
 
 def test_no_more_than_fifty_requests_a_second_start_also_where_other_limits_are_set() -> None:
     account = Account.model_validate({"token": TOKEN, "guild_id": "1", "limits": {"page_size": 50}})
-    assert account.limits.request_delay == 0.02
+    assert account.limits.request_delay == 0.025
 
 
 @pytest.mark.parametrize(
