@@ -46,4 +46,6 @@ def _characters(begin: int, end: int) -> list[tuple[int, int]]:
 
 
 def _has_long_word(text: str) -> bool:
-    return len(text) > _LONGEST and any(_LONG_WORD.search(word) for word in text.split() if len(word) > _LONGEST)
+    if len(text) <= _LONGEST or max(map(len, text.split()), default=0) <= _LONGEST:
+        return False
+    return _LONG_WORD.search(text) is not None
