@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 import pytest
 import yaml
+from dagster import DagsterInstance
 
 from sync_assets.demo.server import DemoServers
 from sync_assets.runs import LOCATION
@@ -56,6 +57,8 @@ class Deployment:
 
     def __enter__(self) -> Self:
         port = self.url.rsplit(":", 1)[-1]
+        # As `dagster dev` does: two processes that both lay out an empty home get in each other's way.
+        DagsterInstance.from_config(str(self.home)).dispose()
         try:
             self._start("dagster-webserver", "--host", "127.0.0.1", "--port", port)
             self._start("dagster-daemon", "run")
