@@ -22,7 +22,7 @@ CODE_TARGET = 2.0
 
 
 def main() -> None:
-    articles = [path.read_text() for path in sorted(ROOT.glob("*.md"))]
+    articles = [path.read_text() for path in [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]]
     modules = [path.read_text() for path in sorted((ROOT / "sync_assets").rglob("*.py"))]
     print("| kind | MB | chunks | MB/s |")
     print("| --- | --- | --- | --- |")

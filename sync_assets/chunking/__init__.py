@@ -72,7 +72,7 @@ def chunk_document(document: Document, tokenizer: Tokenizer, limits: ChunkLimits
         if times > 1:
             raise ValueError(f"{times} parts of the document have the path {path!r}.")
     names = Names()
-    ruler = Ruler(tokenizer)
+    ruler = Ruler(tokenizer, [document.title, *(part.text for part in document.parts)])
     found: list[Chunk] = []
     # Messages of different readers share no window.
     for _, group in groupby(

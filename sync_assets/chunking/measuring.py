@@ -5,7 +5,7 @@ Counted as one, tens of thousands of characters of it would go into one chunk.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sync_assets.embedding import Tokenizer
 
@@ -15,14 +15,22 @@ _LONG_WORD = re.compile(rf"[^\s!-/:-@\[-`{{-~、。\u4e00-\u9fff]{{{_LONGEST + 1
 
 
 class Ruler:
-    """A model's tokens, of which one that is longer than 100 characters counts as often as it has characters."""
+    """A model's tokens, of which one that is longer than 100 characters counts as often as it has characters.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    Args:
+        texts: all that is going to be measured is parts of these; where none of them has a long word, no stretch of
+            them is searched for one again.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, texts: Iterable[str]) -> None:
         self._tokenizer = tokenizer
+        self._has_long_words = any(map(_has_long_word, texts))
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """As `Tokenizer.count`."""
         counts = self._tokenizer.count(texts)
+        if not self._has_long_words:
+            return counts
         return [
             len(self.offsets(text)) if _has_long_word(text) else count
             for text, count in zip(texts, counts, strict=True)
@@ -38,7 +46,7 @@ class Ruler:
 
     def tokens(self, text: str, counted: int) -> int:
         """The model's own tokens of a text that counts as `counted`."""
-        return self._tokenizer.count([text])[0] if _has_long_word(text) else counted
+        return self._tokenizer.count([text])[0] if self._has_long_words and _has_long_word(text) else counted
 
 
 def _characters(begin: int, end: int) -> list[tuple[int, int]]:
