@@ -1,8 +1,8 @@
 """Quality of the knowledge graph, with rules alone: what is found of the labels in bench/data.
 
 Prints precision, recall and F1 of mentions, nodes, edges and merges, and for each installed model the similarity from
-which two documents count as alike. Texts held out, which no rule was written for, have rows of their own and count for
-nothing in whether the targets are met. `--errors` lists what is missed and what is found wrongly.
+which two documents count as alike. Texts held out, labelled without knowledge of the rules, have rows of their own and
+count for nothing in whether the targets are met. `--errors` lists what is missed and what is found wrongly.
 """
 
 import argparse

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from sync_assets.settings import Settings
 from sync_assets_tests import mariadb
 
 TENANT = "acme"
+TOLD_AT = datetime(2026, 11, 2, tzinfo=UTC)
 DOCUMENTS, PEOPLE, EDGES = 30_000, 10_000, 60_000
 DOCUMENTS_IN_A_TRANSACTION = 2000
 ROUNDS = 3
@@ -122,6 +124,7 @@ def _evidence(number: int) -> Iterator[Evidence]:
             edge,
             target,
             Visibility.INTERNAL,
+            told_at=TOLD_AT,
         )
 
 

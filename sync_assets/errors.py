@@ -42,6 +42,10 @@ class GraphError(SyncAssetsError):
     """The graph's database (SYNC_ASSETS_GRAPH_URL) could not be reached, or a lock in it was not obtained in time."""
 
 
+class GraphRefusal(GraphError):
+    """The graph's database is there and takes no rows like these."""
+
+
 class StoreError(SyncAssetsError):
     """A vector store could not be reached, or refused a write."""
 

@@ -51,12 +51,16 @@ class SyncRequest:
 
 
 class Chain(NamedTuple):
-    """The assets of one stream, in order, as the definitions have them."""
+    """The assets of one stream, in order, as the definitions have them.
+
+    Attributes:
+        targets: what follows upstream, each up to a watermark of its own: the stores, and the graph where it is fed.
+    """
 
     source: str
     stream: str
     stages: list[dg.AssetKey]
-    stores: list[str]
+    targets: list[str]
 
 
 class PlannedRun(NamedTuple):
@@ -86,10 +90,30 @@ class PlannedRun(NamedTuple):
         return {"ops": {"__".join(key.path): {"config": fetch} for key in self.assets if key.path[-1] == "raw"}}
 
     def only(self, tenant: str, streams: Collection[str]) -> "PlannedRun":
-        """The part of this run that is about some of its streams and one of its tenants."""
+        """The part of this run that is about some of its streams and one of its tenants, and the graph of it."""
         chosen = [stream for stream in self.streams if stream in streams]
         assets = [key for key in self.assets if key.path[1] in (*streams, "graph")]
         return self._replace(tenants=[tenant], streams=chosen, assets=assets)
+
+
+class GraphRun(NamedTuple):
+    """One run of what is made of whole graphs.
+
+    Attributes:
+        tenants: those whose graph changed; the partitions between them are run as well, which changes nothing.
+    """
+
+    tenants: list[str]
+    assets: list[dg.AssetKey]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {
+            RANGE_START: self.tenants[0],
+            RANGE_END: self.tenants[-1],
+            "sync_assets/source": "graph",
+            "sync_assets/tenants": ",".join(self.tenants),
+        }
 
 
 class Planner:
@@ -137,7 +161,8 @@ class Planner:
             keys = [stages[stage] for stage in wanted if stage in stages]
             if request.until == "stores":
                 keys += [stages[store] for store in stores]
-            chains.append(Chain(source, stream, keys, stores))
+            feeds = [key.path[1] for key in self._parents_of_graph(source)]
+            chains.append(Chain(source, stream, keys, stores + ["graph"] * (stream in feeds)))
         return chains
 
     def tenants(self, source: str, request: SyncRequest) -> list[str]:
@@ -204,31 +229,46 @@ class Planner:
 
     def _graph_of(self, source: str, request: SyncRequest) -> list[dg.AssetKey]:
         """The source's graph asset where the request goes that far."""
-        key = dg.AssetKey([source, "graph"])
+        key = _graph_key(source)
         return [key] if request.until == "stores" and self._graph.has(key) else []
 
+    def _parents_of_graph(self, source: str) -> Collection[dg.AssetKey]:
+        """The assets whose files feed the source's graph asset."""
+        key = _graph_key(source)
+        return self._graph.get(key).parent_keys if self._graph.has(key) else ()
+
     def register(self, source: str) -> None:
-        """Add tenants that are new in the tenants file to the source's partitions, in order."""
-        name = tenants_name(source)
-        present = set(self._instance.get_dynamic_partitions(name))
-        new = [tenant for tenant in self._services.tenants.names(source) if tenant not in present]
-        if new:
-            self._instance.add_dynamic_partitions(name, new)
+        """Add tenants that are new in the tenants file to the source's partitions and to the graphs', in order."""
+        tenants = self._services.tenants.names(source)
+        self._add(tenants_name(source), tenants)
+        if self._graph_steps:
+            self._add(GRAPH_TENANTS, tenants)
+
+    def plan_graph(self, tenants: Collection[str]) -> GraphRun | None:
+        """The run that brings what is made of whole graphs in line, for those of the tenants that are behind.
+
+        Raises:
+            GraphError: its database can't be reached.
+        """
+        if not self._graph_steps:
+            return None
+        from sync_assets.graph.store_tenants import tenants_behind
+
+        with self._services.graph.transaction() as connection:
+            behind = set(tenants_behind(connection)).intersection(tenants)
+        ordered = [tenant for tenant in self._instance.get_dynamic_partitions(GRAPH_TENANTS) if tenant in behind]
+        return GraphRun(ordered, self._graph_steps) if ordered else None
 
     @property
-    def graph_assets(self) -> list[dg.AssetKey]:
+    def _graph_steps(self) -> list[dg.AssetKey]:
         """The assets of whole graphs, which are of no source."""
         return sorted(key for key in self._graph.executable_asset_keys if key.path[0] == "graph")
 
-    def register_graphs(self, tenants: Collection[str]) -> list[str]:
-        """Add tenants to the partitions of whole graphs; the interval of them, in Dagster's order, that holds all."""
-        present = list(self._instance.get_dynamic_partitions(GRAPH_TENANTS))
-        new = sorted(set(tenants) - set(present))
+    def _add(self, name: str, tenants: Sequence[str]) -> None:
+        present = set(self._instance.get_dynamic_partitions(name))
+        new = [tenant for tenant in tenants if tenant not in present]
         if new:
-            self._instance.add_dynamic_partitions(GRAPH_TENANTS, new)
-        order = present + new
-        places = [order.index(tenant) for tenant in tenants]
-        return order[min(places) : max(places) + 1] if places else []
+            self._instance.add_dynamic_partitions(name, new)
 
     def _order(self, source: str) -> list[str]:
         """All partitions of a source in Dagster's order, those that `register` would add at the end."""
@@ -251,14 +291,23 @@ class Planner:
         if not request.incremental:
             return now - timedelta(hours=request.since_hours), now
         marks = [
-            self._services.ledger.watermark(StreamRef(tenant, chain.source, chain.stream), store)
+            self._services.ledger.watermark(StreamRef(tenant, chain.source, chain.stream), target)
             for chain in chains
-            for store in chain.stores
+            for target in chain.targets
         ]
         known = [mark for mark in marks if mark is not None]
         if len(known) < len(marks):
-            return self._whole_span(source, tenant, chains)[0], now
+            return min([self._whole_span(source, tenant, chains)[0], *self._missing(tenant, chains)]), now
         return min(known), now
+
+    def _missing(self, tenant: str, chains: Sequence[Chain]) -> list[datetime]:
+        """From where on the graph lacks documents of these streams: its mark does not begin after them."""
+        found = [
+            self._services.ledger.first_missing(StreamRef(tenant, chain.source, chain.stream), "graph")
+            for chain in chains
+            if "graph" in chain.targets
+        ]
+        return [_day_of(window) for window in found if window is not None]
 
     def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> Span:
         with self._services.tenants.open(source, tenant) as account:
@@ -280,9 +329,13 @@ def retry_requests(records: Sequence[QuarantinedRecord]) -> list[SyncRequest]:
     for (source, stream, tenant), held in sorted(found.items()):
         windows = {record.window for record in held if has_no_id(record.record_id)}
         for window in sorted(windows or {max(record.window for record in held)}):
-            day = datetime.fromisoformat(window[:10]).replace(tzinfo=UTC)
+            day = _day_of(window)
             requests.append(SyncRequest((source,), (stream,), (tenant,), first=day, last=day))
     return requests
+
+
+def _graph_key(source: str) -> dg.AssetKey:
+    return dg.AssetKey([source, "graph"])
 
 
 def _known(kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
@@ -306,6 +359,11 @@ def _intervals(spans: Mapping[str, Span], order: Sequence[str]) -> Iterator[tupl
 
 def _day(span: Span) -> datetime:
     return span[0].astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _day_of(window: str) -> datetime:
+    """The start of the day that a window lies in, by the window's name."""
+    return datetime.fromisoformat(window[:10]).replace(tzinfo=UTC)
 
 
 def _window_keys(windows: dg.TimeWindowPartitionsDefinition, first: datetime, last: datetime) -> list[str]:

@@ -61,7 +61,7 @@ class Entity(BaseModel):
         aliases: what texts call it beside its name, exact but for upper and lower case: numbers (`CI-2025-001`),
             addresses, and short forms (`#12`, `!3`), which count only in texts of the same `scope`.
         scope: where short forms are understood: the platform, or a project of it; empty for nowhere.
-        facts: what tells it from others of its name, such as `email`, `phone`, `domain`, `serial_number`; and what
+        facts: what tells it from others of its name, such as `email`, `phone`, `serial_number`; and what
             people want to see of it. A ticket's `state` is `open` or `resolved`, which a closed one is too; `url` is
             where people can open it.
 

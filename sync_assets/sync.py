@@ -6,15 +6,14 @@ printed in `cli/`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from sync_assets import runs
-from sync_assets.errors import SettingsError
-from sync_assets.partitions import RANGE_END, RANGE_START
+from sync_assets.errors import GraphError, SettingsError
 from sync_assets.planning import Chain, PlannedRun, Planner, SyncRequest
 from sync_assets.services import Services
 
@@ -29,7 +28,6 @@ class SyncResult:
         rows: counts by (source, stream, stage or store).
         failures: one line each; empty when all went well.
         held: records in quarantine, of the tenants and streams that were asked for.
-        related: tenants whose graph changed.
     """
 
     rows: dict[tuple[str, str, str], Counter[str]] = field(default_factory=dict)
@@ -37,7 +35,6 @@ class SyncResult:
     run_ids: list[str] = field(default_factory=list)
     seconds: float = 0.0
     held: int = 0
-    related: set[str] = field(default_factory=set[str])
 
     def total(self, name: str, *stages: str) -> int:
         return sum(counts[name] for (_, _, stage), counts in self.rows.items() if not stages or stage in stages)
@@ -107,6 +104,7 @@ class Syncer:
         result = result or SyncResult()
         with self._services.ledger.transaction():
             pass  # where it is out of reach, this says so before any run begins
+        related: set[str] = set()
         for source, chains in self._by_source(request):
             self._planner.register(source)
             spans, refused = self._planner.reachable(source, chains, request)
@@ -115,20 +113,23 @@ class Syncer:
                 for planned in self._planner.plan(source, chains, spans, request):
                     self._run(planned, request, result)
             result.held += self._held(chains, self._planner.tenants(source, request))
-        self._relate(result)
+            if request.until == "stores":
+                related.update(self._planner.tenants(source, request))
+        self._relate(related, result)
         result.seconds += time.monotonic() - started
         return result
 
-    def _relate(self, result: SyncResult) -> None:
-        """Bring in line what is made of whole graphs, where a graph changed."""
-        tenants = self._planner.register_graphs(result.related)
-        assets = self._planner.graph_assets
-        if not tenants or not assets:
+    def _relate(self, tenants: Collection[str], result: SyncResult) -> None:
+        """Bring in line what is made of these tenants' whole graphs, where a graph changed since that was last done."""
+        try:
+            planned = self._planner.plan_graph(tenants)
+        except GraphError as error:
+            result.failures.append(f"graph: {error}")
             return
-        self._announce(f"graph of {', '.join(sorted(result.related))}")
-        tags = {RANGE_START: tenants[0], RANGE_END: tenants[-1], "sync_assets/tenants": ",".join(tenants)}
-        run = self._execute(assets, {}, tags, result)
-        result.failures += [f"{step}: {why}" for step, why in runs.failures(run).items()]
+        if planned is not None:
+            self._announce(f"graph of {', '.join(planned.tenants)}")
+            run = self._execute(planned.assets, {}, planned.tags, result)
+            result.failures += [f"{step}: {why}" for step, why in runs.failures(run).items()]
 
     def _execute(
         self, assets: Sequence[dg.AssetKey], config: Mapping[str, Any], tags: Mapping[str, str], result: SyncResult
@@ -186,9 +187,6 @@ class Syncer:
         ]
         if not run.success and not reasons:
             result.failures.append(f"{tenants}: run {run.run_id} failed; see it in the Dagster UI.")
-        graph = result.rows.get((planned.source, "", "graph"), Counter())
-        if graph["added"] + graph["changed"] + graph["deleted"]:
-            result.related.update(planned.tenants)
         if again:
             for tenant in planned.tenants:
                 self._run(planned.only(tenant, again), request, result)

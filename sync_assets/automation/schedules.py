@@ -1,6 +1,7 @@
 """Schedules: at each tick one range of windows for a source's whole chain, from where each tenant's last success ended.
 
-They are off until somebody turns them on in the UI.
+What is made of whole graphs has a schedule of its own, for the tenants whose graph changed. All schedules are off until
+somebody turns them on in the UI.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from sync_assets.planning import Planner, SyncRequest
+from sync_assets.services import Services
 
 
 def sync_schedule(source: str, assets: Sequence[dg.AssetKey], cron: str, sweep: bool) -> dg.ScheduleDefinition:
@@ -33,7 +35,7 @@ def sync_schedule(source: str, assets: Sequence[dg.AssetKey], cron: str, sweep: 
         if not planner.tenants(source, request):
             yield dg.SkipReason(f"No tenant has an account in {source}.")
             return
-        if _is_running(context.instance, source):
+        if _is_running(context.instance, [source]):
             yield dg.SkipReason(f"A sync of {source} is still running.")
             return
         planner.register(source)
@@ -50,10 +52,40 @@ def sync_schedule(source: str, assets: Sequence[dg.AssetKey], cron: str, sweep: 
     return schedule
 
 
-def _is_running(instance: dg.DagsterInstance, source: str) -> bool:
-    """Whether a run of the source is under way: two would share the limits of its API."""
-    waiting = dg.RunsFilter(
-        tags={"sync_assets/source": source},
-        statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
+def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: str) -> dg.ScheduleDefinition:
+    """The schedule of what is made of whole graphs, for the tenants whose graph changed.
+
+    Args:
+        sources: those that feed the graphs; while one of them is synced, its vectors may not all be there yet.
+        cron: when, in UTC.
+    """
+
+    @dg.schedule(
+        cron_schedule=cron,
+        name="graph",
+        target=dg.AssetSelection.assets(*assets),
+        description="Resolves entities and compares tickets where a tenant's graph changed.",
+        execution_timezone="UTC",
+        required_resource_keys={"services"},
     )
-    return instance.get_runs_count(waiting) > 0
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        services: Services = context.resources.services
+        if _is_running(context.instance, ["graph", *sources]):
+            return dg.SkipReason("A sync that may change graphs is still running.")
+        planner = Planner(services, context.repository_def.asset_graph, context.instance)
+        for source in sources:
+            planner.register(source)  # runs that the UI started leave that to others
+        planned = planner.plan_graph(services.tenants.names())
+        if planned is None:
+            return dg.SkipReason("No graph changed.")
+        return dg.RunRequest(asset_selection=planned.assets, tags=planned.tags)
+
+    return schedule
+
+
+def _is_running(instance: dg.DagsterInstance, sources: Sequence[str]) -> bool:
+    """Whether a run of one of these sources is under way, whoever started it: two would share the limits of its API."""
+    under_way = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    )
+    return any(key.path[0] in sources for run in instance.get_runs(under_way) for key in run.asset_selection or ())

@@ -45,20 +45,25 @@ def split(node: Node, other: Other, tenant: Tenant, note: Note = "", undo: Undo 
 
 
 def rebuild(tenant: Tenant, as_json: Json = False) -> None:
-    """Search all texts of the graph again, as after a change of the extractors or their pipelines.
+    """Search all texts of the graph again, and find again which entities are the same.
 
     Examples:
 
         sync-assets graph rebuild --tenant acme
     """
     from sync_assets.graph.applying import rebuild as search_again
+    from sync_assets.stages.tenant_graph import resolve_entities
 
     with opened(tenant) as graph:
-        count = search_again(graph.store, graph.services.extractor, tenant)
+        graph.check_not_empty()
+        documents = search_again(graph.store, graph.services.extractor, tenant)
+        found = resolve_entities(graph.services, tenant)
     if as_json:
-        print_json({"documents": count})
-    else:
-        console().print(f"The texts of {count} documents were searched again.")
+        print_json({"documents": documents, **found})
+        return
+    out = console()
+    out.print(f"The texts of {documents} documents were searched again.")
+    out.print(f"Of {found['entities']} entities {found['merged']} stand for another one; {found['changed']} changed.")
 
 
 def _decide(graph: TenantGraph, node: str, other: str, choice: _Choice, note: str, undo: bool, as_json: bool) -> None:

@@ -63,6 +63,14 @@ class TenantGraph:
             raise _nothing(self.tenant)
         return found
 
+    def check_not_empty(self) -> None:
+        """Say so where there is nothing, as a misspelt tenant has, for commands that would do nothing and succeed."""
+        from sync_assets.graph.store_nodes import nodes
+
+        with self.store.transaction() as connection:
+            if next(iter(nodes(connection, self.tenant)), None) is None:
+                raise _nothing(self.tenant)
+
     def node(self, words: str) -> str:
         """The node that is meant, after merges."""
         stands_for = {member: node_id for node_id, node in self.loaded.nodes.items() for member in node["members"]}

@@ -8,8 +8,10 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from sync_assets.ledger import QuarantinedRecord
+from sync_assets.ledger import Ledger, QuarantinedRecord
 from sync_assets.stages import Partition, Report
+
+QUARANTINE_RULE = "No record of the run's tenants is in quarantine at this stage."
 
 _SAMPLE = 20
 _URL = re.compile(r"https?://[^\s<>()|]+")
@@ -112,6 +114,12 @@ def attach_partition_metadata(
         step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
             asset_key, partition, values
         )
+
+
+def held_at(ledger: Ledger, report: Report, source: str, stream: str | None) -> list[QuarantinedRecord]:
+    """What is in quarantine at a report's stage, of its tenants; None for all streams of the source."""
+    tenants = {partition.tenant for partition in report.counts}
+    return [record for record in ledger.quarantined(None, source, stream, report.stage) if record.tenant in tenants]
 
 
 def quarantine_check(held: Sequence[QuarantinedRecord], asset_key: dg.AssetKey) -> dg.AssetCheckResult:

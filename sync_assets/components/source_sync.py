@@ -17,8 +17,10 @@ from sync_assets.batches import Batch, Grain, Stage
 from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import (
+    QUARANTINE_RULE,
     attach_partition_metadata,
     column_schema,
+    held_at,
     partition_metadata,
     quarantine_check,
     report_metadata,
@@ -272,7 +274,7 @@ class _StreamAssets:
         **options: Any,
     ) -> dg.AssetsDefinition:
         """What all assets of the chain have in common."""
-        quarantine = self._check("quarantine", stage, "No record of the run's tenants is in quarantine at this stage.")
+        quarantine = self._check("quarantine", stage, QUARANTINE_RULE)
         made = dg.asset(
             key=self._key(stage),
             partitions_def=self._partitions,
@@ -311,12 +313,7 @@ class _StreamAssets:
         if batch is not None:
             uris = {found: services.storage.uri(batch.layout.path(found)) for found in batch.partitions}
         attach_partition_metadata(context, key, partition_metadata(report, uris))
-        tenants = {partition.tenant for partition in report.counts}
-        held = [
-            record
-            for record in services.ledger.quarantined(None, self._stream.source, self._stream.name, report.stage)
-            if record.tenant in tenants
-        ]
+        held = held_at(services.ledger, report, self._stream.source, self._stream.name)
         if report.problems:
             context.log.warning("%s", " ".join(report.problems))
         return dg.MaterializeResult(

@@ -5,20 +5,24 @@ how records come into the graph in `components/source_graph.py`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
+from sync_assets.automation.schedules import graph_schedule
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import attach_partition_metadata, markdown_table
 from sync_assets.components.progress import progress_of
-from sync_assets.components.source_graph import graph_key
+from sync_assets.components.source_graph import graph_key, raise_for_tenants
+from sync_assets.errors import GraphError
 from sync_assets.hashing import digest
 from sync_assets.partitions import GRAPH_TENANTS
 from sync_assets.services import Services
 
 if TYPE_CHECKING:
     from sync_assets.graph.health import Finding
+
+T = TypeVar("T")
 
 _GROUP = "graph"
 # By the attributes of `graph.health.Health`: what holds, and how bad it is where it does not.
@@ -37,10 +41,13 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
 
     Attributes:
         sources: those whose graph assets feed it.
+        schedule: when to bring it in line for the tenants whose graph changed, as a cron expression in UTC; default
+            never. A sync on the command line does so at its end.
         owners: of every asset, as e-mail addresses or `team:<name>`.
     """
 
     sources: list[str]
+    schedule: str | None = None
     owners: list[str] = []
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -48,7 +55,9 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
             dg.AssetDep(graph_key(source), partition_mapping=dg.AllPartitionMapping()) for source in self.sources
         ]
         steps = [self._key("resolution"), self._key("similarity")]
+        every = [*steps, self._key("summary")]
         return dg.Definitions(
+            schedules=[graph_schedule(self.sources, every, self.schedule)] if self.schedule else [],
             assets=[
                 self._step(
                     "resolution",
@@ -63,7 +72,7 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
                     _similarity,
                 ),
                 self._summary(steps),
-            ]
+            ],
         )
 
     def _key(self, name: str) -> dg.AssetKey:
@@ -79,11 +88,7 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
         key = self._key(name)
 
         def step(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
-            found: dict[str, Mapping[str, int]] = {}
-            with failures():
-                for number, tenant in enumerate(context.partition_keys):
-                    progress_of(context)(f"graph {name}", number, len(context.partition_keys))
-                    found[tenant] = work(services, tenant)
+            found = _each_tenant(context, name, lambda tenant: work(services, tenant))
             attach_partition_metadata(context, key, found)
             return dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(digest(found)))
 
@@ -93,12 +98,9 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
         key = self._key("summary")
 
         def summary(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
-            from sync_assets.stages.tenant_graph import Summary, summarise
+            from sync_assets.stages.tenant_graph import summarise
 
-            found: dict[str, Summary] = {}
-            with failures():
-                for tenant in context.partition_keys:
-                    found[tenant] = summarise(services, tenant)
+            found = _each_tenant(context, "summary", lambda tenant: summarise(services, tenant))
             attach_partition_metadata(context, key, {tenant: _shown(one.counts) for tenant, one in found.items()})
             findings = {name: {tenant: getattr(one.health, name) for tenant, one in found.items()} for name in _CHECKS}
             return dg.MaterializeResult(
@@ -135,6 +137,21 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
         return made
 
 
+def _each_tenant(context: dg.AssetExecutionContext, name: str, work: Callable[[str], T]) -> dict[str, T]:
+    """What is done for each tenant of a run; one that fails keeps no other from it, and fails the run at its end."""
+    found: dict[str, T] = {}
+    failed: dict[str, GraphError] = {}
+    for number, tenant in enumerate(context.partition_keys):
+        progress_of(context)(f"graph {name}", number, len(context.partition_keys))
+        try:
+            found[tenant] = work(tenant)
+        except GraphError as error:
+            failed[tenant] = error
+    with failures():
+        raise_for_tenants(failed)
+    return found
+
+
 def _resolution(services: Services, tenant: str) -> Mapping[str, int]:
     from sync_assets.stages.tenant_graph import resolve_entities
 
@@ -151,12 +168,11 @@ def _similarity(services: Services, tenant: str) -> Mapping[str, int]:
 def _shown(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     """Totals, which the UI plots over time, and tables of the kinds."""
     totals = {name: sum(kinds.values()) for name, kinds in counts.items()}
-    tables = {
-        f"{name}_by_kind": dg.MetadataValue.md(
-            markdown_table([{"kind": kind, "number": number} for kind, number in sorted(kinds.items())])
-        )
-        for name, kinds in counts.items()
-    }
+    tables: dict[str, Any] = {}
+    for name, numbers in counts.items():
+        sort = "extractor" if name == "evidence" else "kind"
+        rows = [{sort: one, "number": number} for one, number in sorted(numbers.items())]
+        tables[f"{name}_by_{sort}"] = dg.MetadataValue.md(markdown_table(rows))
     return {**totals, **tables}
 
 
@@ -170,5 +186,5 @@ def _check(key: dg.AssetKey, name: str, findings: Mapping[str, "Finding"]) -> dg
         passed=not bad,
         severity=_CHECKS[name][1],
         description=f"{number} found, of {', '.join(sorted(bad))}" if bad else "none found",
-        metadata={"found": number, "examples": dg.MetadataValue.md(markdown_table(rows[:20]))},
+        metadata={"found": number} | ({"examples": dg.MetadataValue.md(markdown_table(rows[:20]))} if rows else {}),
     )

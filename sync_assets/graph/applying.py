@@ -4,7 +4,7 @@ What belongs here: the order of the steps, so that a crash between any two is me
 evidence is found (`extraction.py`), and SQL (`store*.py`).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -25,8 +25,9 @@ from sync_assets.graph.store_documents import (
 )
 from sync_assets.graph.store_evidence import Touched, replace_evidence, replace_similarity
 from sync_assets.graph.store_names import names_of, pending_names, settle_names, settled_names, update_names
-from sync_assets.graph.store_nodes import refresh
+from sync_assets.graph.store_nodes import nodes, refresh
 from sync_assets.graph.store_state import delete_vectors
+from sync_assets.graph.store_tenants import count_change, record_search, searched_with
 from sync_assets.hashing import digest
 from sync_assets.ledger import StreamRef
 from sync_assets.relations import Relation
@@ -73,7 +74,7 @@ def apply_changes(store: GraphStore, extractor: Extractor, ref: StreamRef, chang
         todo: list[Change] = []
         for change in changes:
             before = known.get(change.document_id)
-            row = _row(ref, change, before, _digest(extractor, change))
+            row = _row(ref, change, before, digest([change.content, change.version.modified_at]))
             outcome = outcomes[change.document_id] = _outcome(change, before, row.applied_digest)
             if outcome == "stale":
                 continue
@@ -84,48 +85,73 @@ def apply_changes(store: GraphStore, extractor: Extractor, ref: StreamRef, chang
                 rows.append(row)
         record_documents(connection, ref.tenant, rows)
         if todo:
+            _note_extractor(connection, extractor, ref.tenant)
             _replace(connection, extractor, ref.tenant, todo, known)
+            count_change(connection, ref.tenant)
     return outcomes
 
 
 def settle(store: GraphStore, extractor: Extractor, tenant: str) -> int:
     """Search all texts again for names that came or went since the last time; how many documents that touched.
 
-    A run that breaks off in it leaves those names pending, and the next one begins anew.
+    Where another extractor searched them last, all are searched for everything. A run that breaks off leaves what it
+    did not reach pending, and the next one begins anew.
 
     Raises:
         GraphError: the database is out of reach.
     """
     with store.lock(tenant):
         with store.transaction() as connection:
+            everything = searched_with(connection, tenant) not in (extractor.fingerprint, None)
+            if everything:
+                update_names(connection, tenant, [node.node_id for node in nodes(connection, tenant)], phrases_of)
             pending = pending_names(connection, tenant)
-            affected = _holding(connection, tenant, NameSearch(pending)) if pending else []
-        for page in _pages(affected):
-            with store.transaction() as connection:
-                _extract_again(connection, extractor, tenant, page)
+            if not everything and not pending:
+                return 0
+            affected = _holding(connection, tenant, None if everything else NameSearch(pending))
+        _search_again(store, extractor, tenant, affected)
         with store.transaction() as connection:
             settle_names(connection, tenant, pending)
+            record_search(connection, tenant, extractor.fingerprint)
     return len(affected)
 
 
 def rebuild(store: GraphStore, extractor: Extractor, tenant: str) -> int:
-    """Search all texts of a tenant again, as after a change of the extractor; how many documents there are."""
-    with store.lock(tenant):
+    """Search all texts of a tenant again, as after a change of the extractor; how many documents there are.
+
+    Raises:
+        GraphError: the database is out of reach; `settle` does the rest.
+    """
+    with store.lock(tenant), store.transaction() as connection:
+        if searched_with(connection, tenant) is None:
+            return 0
+        record_search(connection, tenant, "")
+    return settle(store, extractor, tenant)
+
+
+def _note_extractor(connection: sa.Connection, extractor: Extractor, tenant: str) -> None:
+    """Remember what searches a tenant's texts, or that not all were searched with the same."""
+    searched = searched_with(connection, tenant)
+    if searched != extractor.fingerprint:
+        record_search(connection, tenant, extractor.fingerprint if searched is None else "")
+
+
+def _search_again(store: GraphStore, extractor: Extractor, tenant: str, document_ids: Sequence[str]) -> None:
+    for page in _pages(document_ids):
         with store.transaction() as connection:
-            ids = _unique(row.document_id for page in scan_texts(connection, tenant) for row in page)
-        for page in _pages(ids):
-            with store.transaction() as connection:
-                _extract_again(connection, extractor, tenant, page)
-    return len(ids)
+            found = extractor.extract(subjects(connection, tenant, page), names_of(connection, tenant))
+            # No names to update: what is found in texts tells nothing of nodes that gives names.
+            refresh(connection, tenant, replace_evidence(connection, tenant, page, found, keep_fields=True))
+            count_change(connection, tenant)
 
 
-def _holding(connection: sa.Connection, tenant: str, search: NameSearch) -> list[str]:
-    """Documents with a text in which one of the names may stand."""
+def _holding(connection: sa.Connection, tenant: str, search: NameSearch | None) -> list[str]:
+    """Documents with a text in which one of the names may stand; None for any text."""
     return _unique(
         row.document_id
         for page in scan_texts(connection, tenant)
         for row in page
-        if search.may_hold(row.text, row.scope)
+        if search is None or search.may_hold(row.text, row.scope)
     )
 
 
@@ -135,12 +161,6 @@ def _pages(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _unique(ids: Iterator[str]) -> list[str]:
     return list(dict.fromkeys(ids))
-
-
-def _extract_again(connection: sa.Connection, extractor: Extractor, tenant: str, document_ids: Collection[str]) -> None:
-    found = extractor.extract(subjects(connection, tenant, document_ids), names_of(connection, tenant))
-    # No names to update: what is found in texts tells nothing of nodes that gives names.
-    refresh(connection, tenant, replace_evidence(connection, tenant, document_ids, found, keep_fields=True))
 
 
 def _replace(
@@ -171,10 +191,6 @@ def _forget_alike(
     closed = {change.document_id for change in changes if change.told and change.told.visibility != Visibility.PUBLIC}
     entities = [known[document_id].entity for document_id in gone | closed if document_id in known]
     return replace_similarity(connection, tenant, [entity.node_id for entity in entities if entity], [])
-
-
-def _digest(extractor: Extractor, change: Change) -> str:
-    return digest([change.content, extractor.fingerprint])
 
 
 def _outcome(change: Change, known: KnownDocument | None, applied: str) -> str:
@@ -243,6 +259,7 @@ def _field_evidence(change: Change) -> Iterator[Evidence]:
             target=relation.target if relation else None,
             visibility=visibility,
             principals=principals,
+            told_at=change.version.modified_at,
         )
 
     yield evidence(None)

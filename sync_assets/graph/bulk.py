@@ -23,6 +23,7 @@ PAGE = 1000
 
 _COPIED_AS = {
     sa.Integer: "int4",
+    sa.BigInteger: "int8",
     sa.Double: "float8",
     sa.Boolean: "bool",
     sa.LargeBinary: "bytea",

@@ -4,6 +4,7 @@ What belongs here: rows without behaviour. What does not: how evidence is found 
 (`store.py`).
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
 from sync_assets.documents import Visibility
@@ -57,6 +58,7 @@ class Evidence(NamedTuple):
         source: node that the edge begins at, or the node itself.
         edge: None for evidence of a node alone, which declares it: its name, aliases and facts are the record's own.
         target: node that the edge ends at; None where `edge` is None.
+        told_at: when the record last changed that tells what its entities are called; None where it does not count.
     """
 
     document_id: str
@@ -70,6 +72,7 @@ class Evidence(NamedTuple):
     target: Entity | None
     visibility: Visibility
     principals: tuple[str, ...] = ()
+    told_at: datetime | None = None
 
 
 class NamedNode(NamedTuple):

@@ -1,10 +1,12 @@
 """What texts may call the nodes of a tenant: the phrases that an entity gives, and the texts in which they may stand.
 
-What belongs here: which names, aliases and numbers are worth looking for, and the quick search for texts that may hold
-them. What does not: whether a place in a text is a mention (`matching.py`), and how names are kept (`store_names.py`).
+What belongs here: which names, aliases and numbers are worth looking for, and the quick search for texts that may
+hold them. What does not: whether a place in a text is a mention (`matching.py`), and how names are kept
+(`store_names.py`).
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
@@ -38,6 +40,9 @@ _SHORT_FORM = re.compile(r"[#!]\d+")
 _ABBREVIATION = re.compile(r"[A-Z][A-Z0-9&]{1,2}")
 # Abbreviations that texts in capitals hold as words.
 _WORDS = word_set("a an as at be by do er et ga go he if in is it me my no of om on op or so te to up us we")
+# Shorter ones would be taken for words and numbers that stand side by side.
+_BEFORE_NUMBER = re.compile(r"(?<=[^\W\d_]{2})[-\s]?(?=\d\d)")
+_AND = re.compile(r"\s(?:&|and|en)\s", re.IGNORECASE)
 _FEWEST_LETTERS, _LONGEST, _SHORTEST_SERIAL, _SHORTEST_COMMIT = 4, 200, 6, 7
 
 
@@ -122,11 +127,17 @@ def _forms(entity: Entity) -> Iterator[str]:
     called = [form for form in (entity.name, *entity.aliases) if form]
     if entity.kind is NodeKind.PERSON:
         for form in called:
-            yield from [form] if _is_address(form) else _forms_of_person(form)
+            if _is_address(form):
+                yield form
+            else:
+                yield from _forms_of_person(form)
+                yield from _forms_of_person(_without_accents(form))
         return
     if entity.kind is NodeKind.CHANNEL:
-        called = [f"#{form.removeprefix('#')}" for form in called]
-    yield from filter(_is_name, called)
+        yield from filter(_is_name, (f"#{form.removeprefix('#')}" for form in called))
+        return
+    for form in filter(_is_name, called):
+        yield from _spellings(form)
     serial = entity.facts.get("serial_number", "")
     if entity.kind is NodeKind.CONFIGURATION_ITEM and len(serial) >= _SHORTEST_SERIAL and _has_digit(serial):
         yield serial
@@ -148,6 +159,18 @@ def _is_name(form: str) -> bool:
     if _ABBREVIATION.fullmatch(form):
         return form.lower() not in _WORDS
     return len(form) >= _FEWEST_LETTERS and not (form.isalpha() and form.islower()) and not form.isdigit()
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """A name as it is and as people also write it: `TC 52`, `TC-52` and `TC52`, `&` and `and`, without accents."""
+    yield name
+    yield from (_BEFORE_NUMBER.sub(sign, name) for sign in ("", "-", " "))
+    yield from (_AND.sub(f" {word} ", name) for word in ("&", "and", "en"))
+    yield _without_accents(name)
+
+
+def _without_accents(name: str) -> str:
+    return "".join(sign for sign in unicodedata.normalize("NFD", name) if not unicodedata.combining(sign))
 
 
 def _is_address(form: str) -> bool:

@@ -30,7 +30,6 @@ RESOLVED_KINDS = frozenset(
 
 _EMAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+")
 _PHONE = re.compile(r"[+(\d][\d\s().\-/]{6,}")
-_SEPARATOR = re.compile(r"[\s,;]+")
 # The last digits are the same with and without the codes of country and region; fewer are an extension.
 _PHONE_DIGITS = 8
 # Domains that say nothing of who somebody works for.
@@ -67,9 +66,9 @@ class Profile:
         platform: that numbers it; empty for what is known by its name. Two numbers of one are seldom the same person.
         persons: forms of the name of a person.
         things, aliases: forms of the name of what is no person, and of what it is called beside.
-        emails, phones, serials: each tells who or which it is, but for what is shared.
-        domains: of an organisation, without `www`; of a person, only where their addresses are from.
-        department, organisation: folded; empty where unknown.
+        emails, phones: each tells who or which it is, but for what is shared.
+        domains: where the addresses are from.
+        department: folded; empty where unknown.
         weight: how much is known of it.
     """
 
@@ -81,10 +80,8 @@ class Profile:
     aliases: tuple[tuple[str, ...], ...]
     emails: frozenset[str]
     phones: frozenset[str]
-    serials: frozenset[str]
     domains: frozenset[str]
     department: str
-    organisation: str
     weight: int
 
 
@@ -94,7 +91,6 @@ def profile_of(entity: Entity) -> Profile:
     name = entity.name or ("" if "/" in entity.key else entity.key)
     addresses = (name, *entity.aliases, facts.get("email", ""))
     emails = frozenset(_untagged(one) for text in addresses for one in _EMAIL.findall(text.casefold()))
-    domains = {_domain(one) for one in _SEPARATOR.split(facts.get("domain", "").casefold()) if one}
     return Profile(
         node_id=entity.node_id,
         kind=kind,
@@ -104,10 +100,8 @@ def profile_of(entity: Entity) -> Profile:
         aliases=_forms(kind, entity.aliases),
         emails=emails,
         phones=frozenset(_phones(facts.get("phone", ""))),
-        serials=frozenset({folded(facts["serial_number"])} if facts.get("serial_number") else ()),
-        domains=frozenset(domains | {email.partition("@")[2] for email in emails}) - _PUBLIC_DOMAINS,
+        domains=frozenset(email.partition("@")[2] for email in emails) - _PUBLIC_DOMAINS,
         department=folded(facts.get("department", "")),
-        organisation=folded(facts.get("organisation", "")),
         weight=len(facts),
     )
 
@@ -117,25 +111,19 @@ def keys_of(profile: Profile) -> Iterator[tuple[str, ...]]:
     kind = profile.kind.value
     if profile.kind not in RESOLVED_KINDS:
         return
-    for label, values in (("email", profile.emails), ("phone", profile.phones), ("serial", profile.serials)):
+    for label, values in (("email", profile.emails), ("phone", profile.phones)):
         for value in values:
             yield kind, label, value
     if profile.kind is NodeKind.PERSON:
         yield from _keys_of_person(profile)
     else:
-        yield from ((kind, "domain", domain) for domain in profile.domains)
-        for words in profile.things + profile.aliases:
-            yield kind, "name", "".join(words)
-            if profile.organisation:
-                yield kind, "beginning", "".join(words)[:3], profile.organisation
+        yield from ((kind, "name", "".join(words)) for words in profile.things + profile.aliases)
 
 
 def clash(one: Profile, other: Profile) -> bool:
     """Whether something forbids that two entities are the same, however alike they are."""
     if one.kind is not other.kind:
         return False
-    if _both_differ(one.serials, other.serials):
-        return True
     return _persons_clash(one, other) if one.kind is NodeKind.PERSON else _things_clash(one, other)
 
 
@@ -147,23 +135,14 @@ def link(one: Profile, other: Profile) -> Link | None:
 
 
 def _keys_of_person(profile: Profile) -> Iterator[tuple[str, ...]]:
-    """The whole name; and where something else is known, each word with the first letter of another."""
+    """The whole name; and where the department is known, each word with the first letter of another."""
     for name in profile.persons:
         if len(name.words) > 1:
             yield "person", "name", *name.words
-        for label, value in _contexts(profile):
+        if profile.department:
             for word, another in permutations(name.words[:4], 2):
                 if len(word) > 1:
-                    yield "person", "near", word, another[0], label, value
-
-
-def _contexts(profile: Profile) -> Iterator[tuple[str, str]]:
-    """What many share, but which makes it likelier that two of the same name are one."""
-    yield from (("domain", domain) for domain in sorted(profile.domains))
-    if profile.organisation:
-        yield "organisation", profile.organisation
-    if profile.department:
-        yield "department", profile.department
+                    yield "person", "near", word, another[0], profile.department
 
 
 def _persons_clash(one: Profile, other: Profile) -> bool:
@@ -187,20 +166,7 @@ def _is_renamed(one: Profile, other: Profile) -> bool:
 
 def _things_clash(one: Profile, other: Profile) -> bool:
     """Other than with persons, different names forbid nothing: one may be an abbreviation that a third one tells of."""
-    if _differ(one.organisation, other.organisation) or _domains_differ(one, other):
-        return True
     return bool(set(one.aliases) & set(other.aliases)) and _fit_things(one, other) is None
-
-
-def _domains_differ(one: Profile, other: Profile) -> bool:
-    """Of organisations: `acme.example` and `acme.test` may be one's, and so may `shop.acme.example`."""
-    if one.kind is not NodeKind.ORGANISATION or not _both_differ(one.domains, other.domains):
-        return False
-    return not any(
-        a.partition(".")[0] == b.partition(".")[0] or a.endswith(f".{b}") or b.endswith(f".{a}")
-        for a in one.domains
-        for b in other.domains
-    )
 
 
 def _link_persons(one: Profile, other: Profile) -> Link | None:
@@ -211,8 +177,8 @@ def _link_persons(one: Profile, other: Profile) -> Link | None:
         return None
     if one.phones & other.phones:
         return _because(fitting, "phone number")
-    if shared := _shared_contexts(one, other):
-        return _because(fitting, shared[0])
+    if one.department and one.department == other.department:
+        return _because(fitting, "department")
     if fitting.fit == "same" and one.platform != other.platform and any(map(_is_telling, one.persons)):
         return Link(0.85, "same name, and nothing against it")
     return None
@@ -224,19 +190,11 @@ def _is_telling(name: PersonName) -> bool:
 
 
 def _link_things(one: Profile, other: Profile) -> Link | None:
-    if one.serials & other.serials:
-        return Link(1.0, "same serial number")
     fitting = _fit_things(one, other)
-    if fitting is None:
-        return None
-    if one.kind is NodeKind.ORGANISATION and one.domains & other.domains:
-        return Link(1.0, "same name, same domain") if fitting.fit == "same" else _because(fitting, "domain")
-    if fitting.fit == "part":
+    if fitting is None or fitting.fit == "part":
         return None
     if one.phones & other.phones:
         return _because(fitting, "phone number")
-    if one.organisation and one.organisation == other.organisation:
-        return _because(fitting, "organisation")
     return Link(0.9, "same name") if fitting.fit == "same" else None
 
 
@@ -255,11 +213,6 @@ def _because(fitting: Fitting, shared: str) -> Link:
         "part": "one name is part of the other",
     }
     return Link(round(0.95 * fitting.likeness, 2), f"{words[fitting.fit]}, same {shared}")
-
-
-def _shared_contexts(one: Profile, other: Profile) -> list[str]:
-    ours = set(_contexts(other))
-    return [label for label, value in _contexts(one) if (label, value) in ours]
 
 
 def _both_differ(ones: frozenset[str], others: frozenset[str]) -> bool:
@@ -282,11 +235,6 @@ def _untagged(email: str) -> str:
     """`piet+test@example.com` is Piet's mailbox."""
     local, _, domain = email.partition("@")
     return f"{local.partition('+')[0] or local}@{domain.rstrip('.')}"
-
-
-def _domain(text: str) -> str:
-    """`example.com` of `https://www.example.com/about`."""
-    return text.rpartition("://")[2].partition("/")[0].removeprefix("www.")
 
 
 def _phones(text: str) -> list[str]:

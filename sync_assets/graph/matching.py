@@ -5,7 +5,8 @@ there are (`gazetteer.py`), and what a mention means (`mentions.py`).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def wholes(text: str) -> Spans:
 
 
 class NameMatcher:
-    """Finds names in texts; made once for a list of names, which takes a while."""
+    """Finds names in texts; made once for a list of names, which takes a moment."""
 
     def __init__(self, names: Sequence[Name]) -> None:
         self._names = {(name.scope, name.phrase): name for name in names}
@@ -111,7 +112,10 @@ class NameMatcher:
 
     @cached_property
     def _ruler(self) -> Any:
-        """The EntityRuler with all names, each cut into tokens as texts are."""
+        """The EntityRuler, which cuts names into tokens as texts are, with the names that may stand in texts so far.
+
+        It takes seconds to learn the names of a large tenant, of which few stand in the texts of one sync.
+        """
         import spacy
         from spacy.attrs import LOWER
         from spacy.tokens import Doc
@@ -120,20 +124,36 @@ class NameMatcher:
         # Names are matched by nothing else, and the others take most of the time.
         pipeline.vocab.lex_attr_getters = {LOWER: str.lower}
         pipeline.tokenizer = lambda text: Doc(pipeline.vocab, words=_TOKEN.findall(text))
-        ruler: Any = pipeline.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
-        ruler.add_patterns([{"label": "NAME", "pattern": phrase} for phrase in sorted(self._phrases)])
-        return ruler
+        return pipeline.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
 
     @cached_property
-    def _words(self) -> frozenset[str]:
-        return frozenset(word for phrase in self._phrases for word in _TOKEN.findall(phrase))
+    def _words(self) -> Counter[str]:
+        """How often each word stands in phrases."""
+        return Counter(word for phrase in self._phrases for word in _TOKEN.findall(phrase))
+
+    @cached_property
+    def _unlearned(self) -> dict[str, list[str]]:
+        """Phrases that the ruler does not know yet, by their rarest word."""
+        phrases: defaultdict[str, list[str]] = defaultdict(list)
+        for phrase in sorted(self._phrases):
+            if words := _TOKEN.findall(phrase):
+                phrases[min(words, key=self._words.__getitem__)].append(phrase)
+        return dict(phrases)
+
+    def _learn(self, words: Collection[str]) -> None:
+        """Teach the ruler the phrases that may stand in a text of these words."""
+        phrases = [phrase for word in words for phrase in self._unlearned.pop(word, ())]
+        if phrases:
+            self._ruler.add_patterns([{"label": "NAME", "pattern": phrase} for phrase in phrases])
 
     def _ruled(self, text: str, scope: str) -> Iterator[Match]:
         from spacy.tokens import Doc
 
         # Words of no name are all the same, so that spaCy need not remember every word that it ever sees.
         words = [word if word in self._words else _NO_WORD for word in map(str.lower, _TOKEN.findall(text))]
-        places = self._ruler.match(Doc(self._ruler.nlp.vocab, words=words))
+        self._learn(words)
+        # It warns of having no names yet.
+        places = self._ruler.match(Doc(self._ruler.nlp.vocab, words=words)) if len(self._ruler) else []
         spans = [token.span() for token in _TOKEN.finditer(text)] if places else []
         for _, first, last in places:
             start, end = spans[first][0], spans[last - 1][1]

@@ -7,8 +7,11 @@ find counts (`extraction.py`).
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
 
 from sync_assets.errors import SettingsError
 from sync_assets.graph.gazetteer import normalised
@@ -27,6 +30,14 @@ _KINDS = {
 # Pipelines need memory in proportion to the text.
 _LONGEST = 100_000
 _SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class _Meta(BaseModel):
+    """The part of a pipeline's `meta.json` that tells it from others."""
+
+    lang: str
+    name: str
+    version: str
 
 
 class _Pipeline(NamedTuple):
@@ -94,15 +105,17 @@ def open_pipelines(models: Mapping[str, str]) -> Pipelines:
 
 
 def _installed(where: str) -> _Pipeline:
-    from spacy import util
-
-    if not util.is_package(where) and not (Path(where) / "meta.json").is_file():
+    """A pipeline by what its folder tells: to ask spaCy, or to import a package, takes seconds."""
+    package = find_spec(where) if where.isidentifier() else None
+    folder = Path(package.origin).parent if package and package.origin else Path(where)
+    try:
+        meta = _Meta.model_validate_json((folder / "meta.json").read_bytes())
+    except (OSError, ValidationError):
         raise SettingsError(
             f"SYNC_ASSETS_SPACY_MODELS names the spaCy pipeline {where!r}, which is not installed.",
             f"Install it with `python -m spacy download {where}`, or remove it from the setting.",
-        )
-    meta = util.load_meta((util.get_package_path(where) if util.is_package(where) else Path(where)) / "meta.json")
-    return _Pipeline(where, f"{meta['lang']}_{meta['name']}/{meta['version']}")
+        ) from None
+    return _Pipeline(where, f"{meta.lang}_{meta.name}/{meta.version}")
 
 
 def _entity(written: str, kind: NodeKind | None, _: float) -> Entity | None:

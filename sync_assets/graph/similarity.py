@@ -59,7 +59,7 @@ def updated(
 
     Args:
         vectors: of all nodes as they are now, from `rounded`.
-        before: neighbours as they were; may name nodes that are gone.
+        before: neighbours as they were, from `lasting`; may name nodes that are gone.
         changed: nodes whose vector is new or another one than before.
     """
     ids = sorted(vectors)
@@ -77,6 +77,11 @@ def updated(
     rest = [one for one in ids if one not in found]
     found |= _joined(ids, matrix, before, rest, [position[one] for one in ids if one in changed])
     return {one: found[one] for one in ids}
+
+
+def lasting(neighbours: Neighbours) -> Neighbours:
+    """Neighbours that may be kept true from here on; approximate ones are found anew each time."""
+    return neighbours if len(neighbours) <= EXACT_UP_TO else {}
 
 
 def mutual_pairs(neighbours: Mapping[str, Sequence[Neighbour]], threshold: float) -> list[Pair]:

@@ -15,7 +15,7 @@ import pymysql
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from sync_assets.errors import GraphError
+from sync_assets.errors import GraphError, GraphRefusal
 from sync_assets.graph import tables as t
 from sync_assets.hashing import text_hash
 
@@ -162,4 +162,4 @@ def _fault(error: BaseException | None) -> GraphError:
             f"The graph's database is out of reach: {line}.",
             "Check SYNC_ASSETS_GRAPH_URL, or SYNC_ASSETS_DATABASE_URL where that is not set.",
         )
-    return GraphError(f"The graph's database refused: {line}.", "This is a fault of sync_assets; please report it.")
+    return GraphRefusal(f"The graph's database refused: {line}.", "This is a fault of sync_assets; please report it.")

@@ -17,9 +17,8 @@ from sync_assets.graph import tables as t
 from sync_assets.graph.bulk import PAGE, among, pages, upsert
 from sync_assets.graph.evidence import Subject, Text
 from sync_assets.hashing import text_hash
+from sync_assets.ledger import AppliedVersion, StreamRef
 from sync_assets.relations import Entity, NodeKind
-
-_REPLACEMENT = "\ufffd"
 
 
 class DocumentRow(NamedTuple):
@@ -91,6 +90,22 @@ def known_documents(connection: sa.Connection, tenant: str, document_ids: Collec
     }
 
 
+def applied_versions(connection: sa.Connection, ref: StreamRef) -> Iterator[AppliedVersion]:
+    """The versions of a stream's documents that the graph has, read in pages."""
+    stored = t.documents.c
+    columns = (stored.document_key, stored.document_id, stored.modified_at, stored.observed_at, stored.deleted)
+    query = (
+        sa.select(*columns)
+        .where(stored.tenant == ref.tenant, stored.source == ref.source, stored.stream == ref.stream)
+        .order_by(stored.document_key)
+        .limit(PAGE)
+    )
+    rows = connection.execute(query).all()
+    while rows:
+        yield from (AppliedVersion(*row[1:]) for row in rows)
+        rows = connection.execute(query.where(stored.document_key > rows[-1].document_key)).all()
+
+
 def record_documents(connection: sa.Connection, tenant: str, rows: Sequence[DocumentRow]) -> None:
     """Record what was applied, in place of what was before. No document may come twice."""
     upsert(
@@ -119,12 +134,21 @@ def record_documents(connection: sa.Connection, tenant: str, rows: Sequence[Docu
     )
 
 
-def living_documents(connection: sa.Connection, tenant: str, kind: NodeKind) -> Iterator[LivingDocument]:
-    """All living documents that stand for nodes of a kind, read in pages: memory follows the page."""
+def living_documents(
+    connection: sa.Connection, tenant: str, kind: NodeKind, streams: Collection[tuple[str, str]]
+) -> Iterator[LivingDocument]:
+    """The living documents of some streams that stand for nodes of a kind, read in pages: memory follows the page.
+
+    Args:
+        streams: source and name of each.
+    """
     stored = t.documents.c
+    of_streams = sa.or_(
+        sa.false(), *((stored.source == source) & (stored.stream == stream) for source, stream in streams)
+    )
     query = (
         sa.select(t.documents)
-        .where(stored.tenant == tenant, ~stored.deleted, stored.entity.is_not(None))
+        .where(stored.tenant == tenant, ~stored.deleted, stored.entity.is_not(None), of_streams)
         .order_by(stored.document_key)
         .limit(PAGE)
     )
@@ -139,10 +163,7 @@ def living_documents(connection: sa.Connection, tenant: str, kind: NodeKind) -> 
 
 
 def replace_texts(connection: sa.Connection, tenant: str, texts: Mapping[str, Sequence[Text]]) -> None:
-    """Keep these texts of documents, by document id, in place of all that is kept of them.
-
-    PostgreSQL takes no NUL: another character stands in its place, so that what is found later stands where it stood.
-    """
+    """Keep these texts of documents, by document id, in place of all that is kept of them."""
     for page in pages(texts):
         keys = [text_hash(document_id) for document_id in page]
         connection.execute(
@@ -159,7 +180,7 @@ def replace_texts(connection: sa.Connection, tenant: str, texts: Mapping[str, Se
                 text.place,
                 text.chunk_id,
                 text.role,
-                text.text.replace("\0", _REPLACEMENT),
+                text.text,
                 text.visibility.value,
                 _json(text.principals),
             )
@@ -200,7 +221,9 @@ def scan_texts(connection: sa.Connection, tenant: str, page: int = 500) -> Itera
     while rows:
         yield [ScannedText(*row[2:]) for row in rows]
         key, position = rows[-1][:2]
-        further = (texts.document_key > key) | ((texts.document_key == key) & (texts.position > position))
+        # What indexes answer comes first, for both tables: without it each page reads all pages before it.
+        from_here = (texts.document_key >= key) & (documents.document_key >= key)
+        further = from_here & ((texts.document_key > key) | (texts.position > position))
         rows = connection.execute(query.where(further)).all()
 
 

@@ -4,7 +4,8 @@ What belongs here: rows of evidence, and which nodes and edges their changes tou
 to (`store_nodes.py`).
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ _COLUMNS = {name: number for number, name in enumerate(t.evidence.columns.keys()
 _DOCUMENT, _ID, _SOURCE, _EDGE, _TARGET = (
     _COLUMNS[name] for name in ("document_key", "evidence_id", "source_id", "edge", "target_id")
 )
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Touched(NamedTuple):
@@ -79,11 +82,12 @@ def replace_evidence(
 
 
 def replace_similarity(
-    connection: sa.Connection, tenant: str, node_ids: Collection[str], rows: Sequence[Evidence]
+    connection: sa.Connection, tenant: str, node_ids: Collection[str] | None, rows: Sequence[Evidence]
 ) -> Touched:
     """Keep these rows of similarity, in place of all that names one of these nodes at either end.
 
     Args:
+        node_ids: None for all nodes of the tenant.
         rows: each names one of these nodes; none, where the nodes' documents are gone.
 
     Returns:
@@ -91,6 +95,8 @@ def replace_similarity(
     """
     stored = t.evidence.c
     of_similarity = sa.select(t.evidence).where(stored.tenant == tenant, stored.extractor.startswith(_SIMILARITY))
+    if node_ids is None:
+        return _write_difference(connection, tenant, connection.execute(of_similarity), rows)
     before = chain.from_iterable(
         connection.execute(of_similarity.where(among(connection, end, page))).all()
         for page in pages(node_ids)
@@ -132,7 +138,7 @@ def visible(connection: sa.Connection, tenant: str, audience: Audience | None) -
 
 
 def _write_difference(
-    connection: sa.Connection, tenant: str, before: Iterator[sa.Row[Any]], rows: Sequence[Evidence]
+    connection: sa.Connection, tenant: str, before: Iterable[sa.Row[Any]], rows: Sequence[Evidence]
 ) -> Touched:
     """Bring rows that are stored in line with evidence.
 
@@ -186,6 +192,7 @@ def _values(tenant: str, row: Evidence, said: "_Said") -> Row:
         source_says,
         target_says,
         *readers,
+        said.when(row.told_at) if source_says or target_says else None,
     )
 
 
@@ -196,6 +203,7 @@ class _Said:
         self._known: dict[int, tuple[Entity, str, str | None]] = {}
         self.hash = cache(text_hash)
         self.json = cache(_json)
+        self.when = cache(_microseconds)
 
     def of(self, entity: Entity) -> tuple[str, str | None]:
         """Node id, and the entity as JSON; None where it says no more than the id."""
@@ -209,6 +217,10 @@ class _Said:
 
 def _json(principals: tuple[str, ...]) -> str:
     return orjson.dumps(sorted(principals)).decode()
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return (moment - _EPOCH) // _MICROSECOND if moment is not None else None
 
 
 def _shown(
@@ -241,6 +253,7 @@ def _evidence(row: sa.Row[Any]) -> Evidence:
         _entity(row.target_id, row.target_entity) if row.target_id is not None else None,
         Visibility(row.visibility),
         tuple(orjson.loads(row.principals)),
+        _EPOCH + row.told_at * _MICROSECOND if row.told_at is not None else None,
     )
 
 

@@ -21,6 +21,9 @@ from sync_assets.relations import Entity, NodeKind
 # (phrase, scope) of each name that an entity gives.
 PhrasesOf = Callable[[Entity], Iterable[tuple[str, str]]]
 
+# All names of a tenant are read at once: to look a kind up is quicker than to make one of its value.
+_KINDS = {kind.value: kind for kind in NodeKind}
+
 
 def names_of(connection: sa.Connection, tenant: str) -> list[Name]:
     """The names of a tenant's nodes, by scope and phrase."""
@@ -87,7 +90,7 @@ def _names(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> li
 
 
 def _named(node_id: str) -> NamedNode:
-    return NamedNode(node_id, NodeKind(node_id.partition(":")[0]))
+    return NamedNode(node_id, _KINDS[node_id.partition(":")[0]])
 
 
 def _given(connection: sa.Connection, tenant: str, node_ids: Collection[str]) -> set[tuple[str, str, str]]:

@@ -43,7 +43,7 @@ class VectorRow(NamedTuple):
     """The vector of a document, and the nodes nearest to it.
 
     Attributes:
-        content_digest: of what the vector was made of.
+        content_digest: of what the vector was made of; empty where something of that was missing.
         vector: float32, little endian.
         neighbours: node ids with their similarity, the nearest first.
     """
@@ -98,12 +98,12 @@ def unpin(connection: sa.Connection, tenant: str, first_id: str, second_id: str)
     return connection.execute(sa.delete(t.decisions).where(these)).rowcount > 0
 
 
-def vectors(connection: sa.Connection, tenant: str, model: str) -> Iterator[VectorRow]:
-    """The vectors of a tenant's documents, read in pages, in a steady order."""
+def vectors(connection: sa.Connection, tenant: str, space: str) -> Iterator[VectorRow]:
+    """The vectors of a tenant's documents in one space, read in pages, in a steady order."""
     stored = t.vectors.c
     query = (
         sa.select(t.vectors)
-        .where(stored.tenant == tenant, stored.model == model)
+        .where(stored.tenant == tenant, stored.space == space)
         .order_by(stored.document_key)
         .limit(PAGE)
     )
@@ -115,15 +115,15 @@ def vectors(connection: sa.Connection, tenant: str, model: str) -> Iterator[Vect
         rows = connection.execute(query.where(stored.document_key > rows[-1].document_key)).all()
 
 
-def put_vectors(connection: sa.Connection, tenant: str, model: str, rows: Sequence[VectorRow]) -> None:
-    """Keep vectors with their neighbours, in place of those of the same documents and model."""
+def put_vectors(connection: sa.Connection, tenant: str, space: str, rows: Sequence[VectorRow]) -> None:
+    """Keep vectors with their neighbours, in place of those of the same documents and space."""
     upsert(
         connection,
         t.vectors,
         [
             (
                 tenant,
-                model,
+                space,
                 text_hash(row.document_id),
                 row.document_id,
                 row.node_id,
@@ -136,11 +136,20 @@ def put_vectors(connection: sa.Connection, tenant: str, model: str, rows: Sequen
     )
 
 
-def delete_vectors(connection: sa.Connection, tenant: str, document_ids: Collection[str]) -> None:
-    """Drop the vectors of documents, of whatever model."""
+def delete_vectors(
+    connection: sa.Connection, tenant: str, document_ids: Collection[str], space: str | None = None
+) -> None:
+    """Drop the vectors of documents in one space; None for all."""
     stored = t.vectors.c
+    within = stored.space == space if space is not None else sa.true()
     for page in pages(document_ids):
         keys = [text_hash(document_id) for document_id in page]
         connection.execute(
-            sa.delete(t.vectors).where(stored.tenant == tenant, among(connection, stored.document_key, keys))
+            sa.delete(t.vectors).where(stored.tenant == tenant, within, among(connection, stored.document_key, keys))
         )
+
+
+def keep_spaces(connection: sa.Connection, tenant: str, spaces: Collection[str]) -> None:
+    """Drop the vectors of a tenant in all other spaces."""
+    stored = t.vectors.c
+    connection.execute(sa.delete(t.vectors).where(stored.tenant == tenant, stored.space.not_in(spaces)))

@@ -5,7 +5,7 @@ may be longer than an index takes; `node_id`; the version columns of `documents.
 and what ends in `entity` hold JSON.
 """
 
-from sqlalchemy import Boolean, Column, Double, Index, Integer, MetaData, Table
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table
 
 from sync_assets.graph.columns import data, key, moment, words
 
@@ -81,6 +81,7 @@ evidence = Table(
     Column("source_entity", words(), comment="what it says of the source; null for nothing"),
     Column("target_entity", words(), comment="what it says of the target; null for nothing"),
     *_readers(),
+    Column("told_at", BigInteger, comment="when a record last changed that says something, in microseconds since 1970"),
     # The tenant comes last: a planner that knows no statistics yet would read all of a tenant by any of them.
     Index("graph_evidence_source", "source_id", "tenant"),
     Index("graph_evidence_target", "target_id", "tenant"),
@@ -153,12 +154,29 @@ vectors = Table(
     "graph_vectors",
     metadata,
     _tenant(),
-    Column("model", key(_NODE), primary_key=True),
+    Column("space", key(_NODE), primary_key=True, comment="the rule and the model that vectors are made by"),
     Column("document_key", key(_HASH), primary_key=True),
     Column("document_id", words(), nullable=False),
     Column("node_id", key(_NODE), nullable=False),
-    Column("content_digest", key(_HASH), nullable=False, comment="of what the vector was made of"),
+    Column(
+        "content_digest",
+        key(_HASH),
+        nullable=False,
+        comment="of what the vector was made of; empty where something was missing",
+    ),
     Column("vector", data(), nullable=False, comment="float32, little endian"),
     Column("neighbours", words(), nullable=False, comment="node ids with their similarity"),
     comment="Where the similarity of documents stands",
+)
+
+tenants = Table(
+    "graph_tenants",
+    metadata,
+    _tenant(),
+    Column("changes", BigInteger, nullable=False, comment="how often anything in the tenant's graph changed"),
+    Column("resolved", BigInteger, nullable=False, comment="changes when entities were last resolved"),
+    Column("compared", BigInteger, nullable=False, comment="changes when tickets were last compared"),
+    Column("summarised", BigInteger, nullable=False, comment="changes when the graph was last summed up"),
+    Column("extractor", words(), nullable=False, comment="what searched all texts; empty for several"),
+    comment="How far what is made of whole graphs has come",
 )

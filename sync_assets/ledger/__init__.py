@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,8 @@ from sync_assets.errors import FingerprintMismatch, LedgerError
 from sync_assets.ledger import tables as t
 from sync_assets.sources import LiveId
 from sync_assets.vector_stores import Collection
+
+T = TypeVar("T")
 
 
 class DocumentRow(NamedTuple):
@@ -64,6 +66,15 @@ class AppliedRow(NamedTuple):
     floor: datetime
     deleted: bool
     chunks: Mapping[str, tuple[str, str]]
+
+
+class AppliedVersion(NamedTuple):
+    """Which version of a document the graph has, whose database may be another one."""
+
+    document_id: str
+    modified_at: datetime
+    observed_at: datetime
+    deleted: bool
 
 
 class NewCollection(NamedTuple):
@@ -141,8 +152,8 @@ class SweepDifference(NamedTuple):
     """What a full listing says differently from the ledger.
 
     Attributes:
-        wanted: ids that live upstream and are missing, changed, tombstoned here, or behind in a collection; and ids of
-            tombstones that a collection still holds.
+        wanted: ids that live upstream and are missing, changed, tombstoned here, or behind in a collection or the
+            graph; and ids of tombstones that one of those still holds.
         rewound: those of them that are older upstream than in the ledger (restored from a backup, say).
         gone: ids that the ledger has alive and the listing has not.
         living: how many documents the ledger has alive.
@@ -238,11 +249,18 @@ class Ledger:
             connection.execute(statement, values)
 
     def sweep_difference(
-        self, ref: StreamRef, listing: Iterable[LiveId], collection_ids: Sequence[int]
+        self,
+        ref: StreamRef,
+        listing: Iterable[LiveId],
+        collection_ids: Sequence[int],
+        graph: Iterable[AppliedVersion] | None = None,
     ) -> SweepDifference:
         """Compare a full listing with the ledger, in SQL: memory follows the difference.
 
-        An error from `listing` passes through; nothing is changed by this method.
+        An error from `listing` or `graph` passes through; nothing is changed by this method.
+
+        Args:
+            graph: what the graph has of the stream; None where the stream feeds none.
         """
         documents, applied = t.documents, t.collection_documents
         live = sa.Table(
@@ -251,6 +269,16 @@ class Ledger:
             sa.Column("record_id", sa.Text, primary_key=True),
             sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
             sa.Column("cheap_version", sa.Text, nullable=False),
+            prefixes=["TEMPORARY"],
+            postgresql_on_commit="DROP",
+        )
+        in_graph = sa.Table(
+            "in_graph",
+            sa.MetaData(),
+            sa.Column("document_id", sa.Text, primary_key=True),
+            sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
+            sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
+            sa.Column("deleted", sa.Boolean, nullable=False),
             prefixes=["TEMPORARY"],
             postgresql_on_commit="DROP",
         )
@@ -268,11 +296,19 @@ class Ledger:
             )
             for collection_id in collection_ids
         ]
+        if graph is not None:
+            same_version = (in_graph.c.modified_at == documents.c.modified_at) & (
+                in_graph.c.observed_at == documents.c.observed_at
+            )
+            behind.append(~sa.exists().where(in_graph.c.document_id == documents.c.document_id, same_version))
         with self.transaction() as connection:
             live.create(connection)
+            in_graph.create(connection)
             add = insert(live).on_conflict_do_nothing()
             for page in _pages(listing, 1000):
                 connection.execute(add, [item.model_dump() for item in page])
+            for page in _pages(graph or (), 1000):
+                connection.execute(insert(in_graph), [version._asdict() for version in page])
             joined = live.outerjoin(documents, of_stream & (documents.c.record_id == live.c.record_id))
             wanted = (
                 sa.select(live.c.record_id)
@@ -299,7 +335,8 @@ class Ledger:
                     applied.c.tenant == documents.c.tenant,
                     applied.c.document_id == documents.c.document_id,
                     ~applied.c.deleted | applied.c.dirty,
-                ),
+                )
+                | sa.exists().where(in_graph.c.document_id == documents.c.document_id, ~in_graph.c.deleted),
             )
             alive = of_stream & ~documents.c.deleted
             gone = sa.select(documents.c.record_id).where(
@@ -536,6 +573,17 @@ class Ledger:
                 for row in connection.execute(query)
             }
 
+    def first_missing(self, ref: StreamRef, stage: str) -> str | None:
+        """The first window with documents that never came so far as a later stage; None where there is none."""
+        reached = t.windows.alias()
+        of_stream = _where(t.windows, ref.tenant, ref.source, ref.stream, "documents")
+        same = [reached.c[name] == t.windows.c[name] for name in ("tenant", "source", "stream", "window")]
+        query = sa.select(sa.func.min(t.windows.c.window)).where(
+            *of_stream, t.windows.c.rows > 0, ~sa.exists().where(*same, reached.c.stage == stage)
+        )
+        with self.transaction() as connection:
+            return connection.scalar(query)
+
     def record_windows(self, stage: str, source: str, stream: str, rows: Mapping[tuple[str, str], WindowState]) -> None:
         """Record stored partitions by (tenant, window); rows that say what stands there already are not written."""
         if not rows:
@@ -604,7 +652,8 @@ class Ledger:
             .subquery()
         )
         keys = ("tenant", "source", "stream", "store")
-        known = sa.union(*(sa.select(*(place.c[key] for key in keys)) for place in (marks, counts))).subquery()
+        of_stores = sa.select(marks).where(marks.c.store.in_(sa.select(collections.c.store))).subquery()  # no graph's
+        known = sa.union(*(sa.select(*(place.c[key] for key in keys)) for place in (of_stores, counts))).subquery()
         held = t.quarantine
         quarantined = (
             sa.select(sa.func.count())
@@ -711,8 +760,8 @@ def _version_values(version: Version, floor: datetime, deleted: bool) -> dict[st
     }
 
 
-def _pages(items: Iterable[LiveId], size: int) -> Iterator[list[LiveId]]:
-    page: list[LiveId] = []
+def _pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    page: list[T] = []
     for item in items:
         page.append(item)
         if len(page) == size:

@@ -53,7 +53,8 @@ class _Conversation(Loose):
 def with_graph(document: Document, payload: Any) -> Document:
     """A conversation's document with the channel as its entity, and those who spoke as people of the channel."""
     read = _Conversation.model_validate(payload)
-    url = f"https://discord.com/channels/{read.guild_id}/{read.channel.id}"
+    place = (read.guild_id, read.channel.id)
+    url = "https://discord.com/channels/{}/{}".format(*place) if None not in place else None
     channel = known(NodeKind.CHANNEL, _PLATFORM, read.channel.id, read.channel.name, facts={"url": url})
     return telling(document, channel, _speakers(read, channel)) if channel is not None else document
 

@@ -1,4 +1,4 @@
-"""The five stages in plain Python: raw, documents, chunks, embeddings, store.
+"""The stages in plain Python: raw, documents, chunks, embeddings, stores and graph.
 
 Each takes a batch of change and returns one, with a report of what it did. They know nothing of Dagster: the assets in
 `components/` and the tests call the same functions. Batches may be applied in any order, any number of times; the
@@ -8,7 +8,7 @@ ledger decides what is new (laws 1 and 2).
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -223,6 +223,26 @@ def record_states(context: Context, report: Report) -> Callable[[], None]:
     )
 
 
+def advance_watermarks(context: Context, report: Report) -> None:
+    """Move each tenant's mark over the windows of this run, up to the first one that is not known whole.
+
+    What upstream's clocks may still deliver late, the overlap before the moment of the fetch, does not count as known.
+    """
+    overlap = timedelta(minutes=context.services.settings.overlap_minutes)
+    for tenant, group in groupby(sorted(report.counts), key=lambda partition: partition.tenant):
+        windows = list(group)
+        until = windows[0].start
+        for window in windows:
+            state = report.upstream.get((tenant, window.window))
+            if window.start != until or state is None or not state.complete or state.fetched_until is None:
+                break
+            until = min(window.end, state.fetched_until - overlap)
+            if until < window.end:
+                break
+        if until > windows[0].start:
+            context.services.ledger.advance_watermark(context.stream.of(tenant), report.stage, windows[0].start, until)
+
+
 __all__ = [
     "Batch",
     "Context",
@@ -231,5 +251,6 @@ __all__ = [
     "QuarantineDesk",
     "Report",
     "Stream",
+    "advance_watermarks",
     "record_states",
 ]

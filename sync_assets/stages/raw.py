@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sync_assets.batches import Batch, BatchWriter, Partition, dump_json, load_json, raw_table
 from sync_assets.documents import RAW_SCHEMA, Record, document_id
-from sync_assets.errors import SourceError
+from sync_assets.errors import GraphError, SourceError
 from sync_assets.hashing import SetDigest, text_hash
-from sync_assets.ledger import WindowState
+from sync_assets.ledger import AppliedVersion, WindowState
 from sync_assets.sources import Hidden, LiveId, Source
 from sync_assets.stages import Context, Report
 
@@ -191,8 +191,9 @@ class _TenantExtraction:
                 self._ref,
                 _shown(self._account.live_ids(stream.name), hidden),
                 [_NO_COLLECTION if collection is None else collection.id for collection in registered],
+                self._in_graph() if self._graph_is_there() else None,
             )
-        except SourceError as error:
+        except (SourceError, GraphError) as error:
             self._refuse(f"the listing failed: {error}")
             return
         limit = services.settings.sweep_max_delete_share
@@ -214,6 +215,25 @@ class _TenantExtraction:
             if record_id not in self._seen or record_id in difference.rewound
         ]
         self._fetch_authoritative([*wanted, *gone])
+
+    def _graph_is_there(self) -> bool:
+        """Whether the graph has the stream and can be compared; that it can't is told, and stops nothing else."""
+        if self._context.stream.graph is None:
+            return False
+        try:
+            with self._context.services.graph.transaction():
+                return True
+        except GraphError as error:
+            self._report.problems.append(
+                f"{self._ref.tenant}: the sweep of {self._ref.source}/{self._ref.stream} left the graph alone: {error}"
+            )
+            return False
+
+    def _in_graph(self) -> Iterator[AppliedVersion]:
+        from sync_assets.graph.store_documents import applied_versions
+
+        with self._context.services.graph.transaction() as connection:
+            yield from applied_versions(connection, self._ref)
 
     def _without_hidden(self, record_ids: Sequence[str], hidden: Sequence[Hidden]) -> list[str]:
         """Leave out what can't be called gone, and tell why where something is to be done about it."""

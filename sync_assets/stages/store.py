@@ -6,7 +6,7 @@ ones go (law 10).
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from sync_assets.embedding import Embedder
 from sync_assets.errors import StoreError
 from sync_assets.hashing import digest
 from sync_assets.ledger import AppliedDocument, AppliedRow, NewCollection, RegisteredCollection
-from sync_assets.stages import Context, QuarantineDesk, Report, record_states
+from sync_assets.stages import Context, QuarantineDesk, Report, advance_watermarks, record_states
 from sync_assets.vector_stores import Point, VectorStore
 
 # Deleting it changes nothing, and tells whether a store takes writes.
@@ -96,7 +96,7 @@ def apply_to_store(context: Context, store_name: str, embeddings: Batch) -> Repo
         context.advance(partition.tenant, store_name, report.total("chunks"), report.upstream_rows)
     for tenant in sorted(written_tenants):
         target.store.finish_load(target.registered.collection, tenant)
-    _advance_watermarks(context, report)
+    advance_watermarks(context, report)
     record_states(context, report)()
     return report
 
@@ -266,23 +266,3 @@ def _point(row: dict[str, Any], vector: np.ndarray) -> Point:
         payload_hash=row["payload_hash"],
         vector=vector,
     )
-
-
-def _advance_watermarks(context: Context, report: Report) -> None:
-    """Move each tenant's mark over the windows of this run, up to the first one that is not known whole.
-
-    What upstream's clocks may still deliver late, the overlap before the moment of the fetch, does not count as known.
-    """
-    overlap = timedelta(minutes=context.services.settings.overlap_minutes)
-    for tenant, group in groupby(sorted(report.counts), key=lambda partition: partition.tenant):
-        windows = list(group)
-        until = windows[0].start
-        for window in windows:
-            state = report.upstream.get((tenant, window.window))
-            if window.start != until or state is None or not state.complete or state.fetched_until is None:
-                break
-            until = min(window.end, state.fetched_until - overlap)
-            if until < window.end:
-                break
-        if until > windows[0].start:
-            context.services.ledger.advance_watermark(context.stream.of(tenant), report.stage, windows[0].start, until)

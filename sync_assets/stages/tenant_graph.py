@@ -14,11 +14,30 @@ from sync_assets.documents import Visibility
 from sync_assets.graph.evidence import Evidence, Subject
 from sync_assets.graph.health import Health, health
 from sync_assets.graph.resolution import resolve, to_resolve
-from sync_assets.graph.similarity import ROLES, THRESHOLDS, Neighbour, Neighbours, Pair, mutual_pairs, rounded, updated
+from sync_assets.graph.similarity import (
+    ROLES,
+    THRESHOLDS,
+    Neighbour,
+    Neighbours,
+    Pair,
+    lasting,
+    mutual_pairs,
+    rounded,
+    updated,
+)
 from sync_assets.graph.store_documents import LivingDocument, living_documents, subjects
 from sync_assets.graph.store_evidence import replace_similarity
 from sync_assets.graph.store_nodes import nodes, refresh, statistics
-from sync_assets.graph.store_state import VectorRow, decisions, delete_vectors, put_vectors, replace_merges, vectors
+from sync_assets.graph.store_state import (
+    VectorRow,
+    decisions,
+    delete_vectors,
+    keep_spaces,
+    put_vectors,
+    replace_merges,
+    vectors,
+)
+from sync_assets.graph.store_tenants import Step, record_step
 from sync_assets.hashing import text_hash
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.services import Services
@@ -26,6 +45,8 @@ from sync_assets.stages import Stream
 
 _EXTRACTOR = "similarity/1"
 _PLACE = "similarity"
+# In place of the digest of what a vector was made of, where not all of that had vectors.
+_INCOMPLETE = ""
 _FLOAT = np.dtype("<f4")
 _PAGE = 500
 
@@ -37,6 +58,7 @@ def resolve_entities(services: Services, tenant: str) -> dict[str, int]:
         found = to_resolve(nodes(connection, tenant), decided)
         merges = resolve(found, decided)
         changed = replace_merges(connection, tenant, merges)
+        record_step(connection, tenant, Step.RESOLVED)
     return {"entities": len(found), "merged": len(merges), "changed": changed}
 
 
@@ -53,29 +75,53 @@ class Summary(NamedTuple):
 
 def summarise(services: Services, tenant: str) -> Summary:
     """The state of a tenant's graph as it stands in SQL."""
-    with services.graph.transaction() as connection:
+    state = health(services.graph, tenant)
+    with services.graph.lock(tenant), services.graph.transaction() as connection:
         found = statistics(connection, tenant)
+        record_step(connection, tenant, Step.SUMMARISED)
     counts = {"nodes": found.nodes, "edges": found.edges, "evidence": found.evidence}
     named = {name: {str(kind): number for kind, number in kinds.items()} for name, kinds in counts.items()}
-    return Summary(named, health(services.graph, tenant))
+    return Summary(named, state)
 
 
 def find_similar(services: Services, tenant: str, streams: Sequence[Stream]) -> dict[str, int]:
     """Find the tickets of a tenant that are alike, by model; counts of tickets, vectors made anew and pairs.
 
     A ticket's vector is the mean of those of its first chunks (`similarity.ROLES`) that all its readers may see; they
-    come from the cache, and a ticket without any there has none.
+    come from the cache, and a ticket without any there has none. Where some are missing, it is made again next time.
+
+    Raises:
+        GraphError: the graph's database is out of reach; all is left as it was.
     """
     by_model: dict[str, set[tuple[str, str]]] = {}
     for stream in streams:
         if stream.graph == "chunks":
             by_model.setdefault(stream.model or services.settings.model, set()).add((stream.source, stream.name))
-    total = {"tickets": 0, "changed": 0, "pairs": 0}
-    for model, places in by_model.items():
-        with services.graph.lock(tenant), services.graph.transaction() as connection:
-            found = _Alike(services, connection, tenant, model, places).find()
-        total = {name: total[name] + number for name, number in found.items()}
-    return total
+    with services.graph.lock(tenant), services.graph.transaction() as connection:
+        found = [_Alike(services, connection, tenant, model, places).find() for model, places in by_model.items()]
+        keep_spaces(connection, tenant, [one.space for one in found])
+        evidence = [row for one in found for row in one.evidence]
+        refresh(connection, tenant, replace_similarity(connection, tenant, None, evidence))
+        record_step(connection, tenant, Step.COMPARED)
+    return {
+        "tickets": sum(one.tickets for one in found),
+        "changed": sum(one.changed for one in found),
+        "pairs": len(evidence),
+    }
+
+
+class _Found(NamedTuple):
+    """What was found among the tickets of one model.
+
+    Attributes:
+        space: where their vectors are kept.
+        changed: vectors that were made anew.
+    """
+
+    space: str
+    tickets: int
+    changed: int
+    evidence: list[Evidence]
 
 
 class _Alike:
@@ -88,58 +134,63 @@ class _Alike:
         self._connection = connection
         self._tenant = tenant
         self._fingerprint = services.embedder(model).fingerprint.key
+        # Another rule makes other vectors and neighbours of the same chunks.
+        self._space = f"{_EXTRACTOR} {self._fingerprint}"
         self._threshold = THRESHOLDS.get(model, max(THRESHOLDS.values()))
-        living = living_documents(connection, tenant, NodeKind.TICKET)
-        self._living = {one.document_id: one for one in living if (one.source, one.stream) in places}
-        self._stored = {row.document_id: row for row in vectors(connection, tenant, self._fingerprint)}
+        living = living_documents(connection, tenant, NodeKind.TICKET, places)
+        self._living = {one.document_id: one for one in living}
+        self._stored = {row.document_id: row for row in vectors(connection, tenant, self._space)}
 
-    def find(self) -> dict[str, int]:
+    def find(self) -> _Found:
         made = self._made()
-        kept = {one: row for one, row in self._stored.items() if self._is_current(one, row)}
-        now = {row.node_id: np.frombuffer(row.vector, _FLOAT) for row in kept.values()} | made
-        before = {row.node_id: [Neighbour(*pair) for pair in row.neighbours] for row in self._stored.values()}
-        neighbours = updated(now, before, frozenset(made))
-        self._keep(now, neighbours)
-        pairs = mutual_pairs(neighbours, self._threshold)
-        moved = {one for one in before.keys() | now.keys() if one in made or before.get(one) != neighbours.get(one)}
-        evidence = self._evidence([pair for pair in pairs if pair.first in moved or pair.second in moved])
-        refresh(self._connection, self._tenant, replace_similarity(self._connection, self._tenant, moved, evidence))
-        return {"tickets": len(self._living), "changed": len(made), "pairs": len(pairs)}
+        rows = {one: row for one, row in self._stored.items() if self._is_current(one)} | made
+        before = {row.node_id: row for row in self._stored.values()}
+        now = {row.node_id: np.frombuffer(row.vector, _FLOAT) for row in rows.values()}
+        changed = {row.node_id for row in made.values() if not _is_same_vector(row, before.get(row.node_id))}
+        neighbours = updated(
+            now,
+            {one: [Neighbour(*pair) for pair in row.neighbours] for one, row in before.items() if row.neighbours},
+            frozenset(changed),
+        )
+        self._keep(rows, lasting(neighbours))
+        evidence = self._evidence(mutual_pairs(neighbours, self._threshold))
+        return _Found(self._space, len(self._living), len(changed), evidence)
 
-    def _is_current(self, document_id: str, row: VectorRow) -> bool:
-        living = self._living.get(document_id)
-        return living is not None and row.content_digest == living.applied_digest
+    def _is_current(self, document_id: str) -> bool:
+        row, living = self._stored.get(document_id), self._living.get(document_id)
+        return row is not None and living is not None and row.content_digest == living.applied_digest
 
-    def _made(self) -> dict[str, np.ndarray]:
-        """Vectors, by node id, of tickets that are new or changed."""
-        stored = self._stored
-        wanted = [one for one in self._living if one not in stored or not self._is_current(one, stored[one])]
-        made: dict[str, np.ndarray] = {}
+    def _made(self) -> dict[str, VectorRow]:
+        """Vectors, without neighbours, of tickets that are new or changed, or whose chunks had not all one before."""
+        wanted = [one for one in self._living if not self._is_current(one)]
+        made: dict[str, VectorRow] = {}
         for start in range(0, len(wanted), _PAGE):
             page = subjects(self._connection, self._tenant, wanted[start : start + _PAGE])
-            hashes = {subject.entity.node_id: _hashes(subject, self._living) for subject in page}
+            hashes = {subject.document_id: _hashes(subject, self._living) for subject in page}
             cached = self._cache.get(
                 self._tenant, self._fingerprint, sorted({one for found in hashes.values() for one in found})
             )
-            for node_id, found in hashes.items():
+            for document_id, found in hashes.items():
                 if rows := [cached[one] for one in found if one in cached]:
-                    made[node_id] = rounded(np.asarray(rows, dtype=np.float64).mean(axis=0))
+                    living = self._living[document_id]
+                    vector = rounded(np.asarray(rows, dtype=np.float64).mean(axis=0))
+                    content = living.applied_digest if len(rows) == len(found) else _INCOMPLETE
+                    made[document_id] = VectorRow(
+                        document_id, living.entity.node_id, content, vector.astype(_FLOAT).tobytes(), []
+                    )
         return made
 
-    def _keep(self, now: Mapping[str, np.ndarray], neighbours: Neighbours) -> None:
-        rows = [
-            VectorRow(
-                one, node_id, living.applied_digest, now[node_id].astype(_FLOAT).tobytes(), _plain(neighbours[node_id])
-            )
-            for one, living in self._living.items()
-            if (node_id := living.entity.node_id) in now
-        ]
-        delete_vectors(self._connection, self._tenant, self._stored.keys() - {row.document_id for row in rows})
-        changed = [row for row in rows if row != self._stored.get(row.document_id)]
-        put_vectors(self._connection, self._tenant, self._fingerprint, changed)
+    def _keep(self, rows: Mapping[str, VectorRow], neighbours: Neighbours) -> None:
+        """Bring what is stored in line with vectors and their neighbours."""
+        now = [row._replace(neighbours=_plain(neighbours.get(row.node_id, ()))) for row in rows.values()]
+        delete_vectors(self._connection, self._tenant, self._stored.keys() - rows.keys(), self._space)
+        changed = [row for row in now if row != self._stored.get(row.document_id)]
+        put_vectors(self._connection, self._tenant, self._space, changed)
 
     def _evidence(self, pairs: Sequence[Pair]) -> list[Evidence]:
         by_node = {living.entity.node_id: living for living in self._living.values()}
+        # No more than which node it is: what a ticket is called is for its own readers.
+        bare = {one: Entity(kind=living.entity.kind, key=living.entity.key) for one, living in by_node.items()}
         return [
             Evidence(
                 document_id=by_node[pair.first].document_id,
@@ -148,18 +199,17 @@ class _Alike:
                 span=None,
                 extractor=_EXTRACTOR,
                 probability=min(pair.score, 1.0),
-                source=_bare(by_node[pair.first].entity),
+                source=bare[pair.first],
                 edge=EdgeKind.SIMILAR_TO,
-                target=_bare(by_node[pair.second].entity),
+                target=bare[pair.second],
                 **_audience(by_node[pair.first], by_node[pair.second]),
             )
             for pair in pairs
         ]
 
 
-def _bare(entity: Entity) -> Entity:
-    """No more than which node it is: what a ticket is called is for its own readers."""
-    return Entity(kind=entity.kind, key=entity.key)
+def _is_same_vector(one: VectorRow, other: VectorRow | None) -> bool:
+    return other is not None and one.vector == other.vector
 
 
 def _plain(neighbours: Sequence[Neighbour]) -> list[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """`sync-assets graph` as people run it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,10 @@ import networkx as nx
 import pytest
 
 from sync_assets.graph.extraction import open_extractor
-from sync_assets.graph.store_state import decisions
+from sync_assets.graph.store_evidence import replace_evidence
+from sync_assets.graph.store_nodes import refresh
+from sync_assets.graph.store_state import Merge, decisions, merges, replace_merges
+from sync_assets.graph.store_tenants import searched_with
 from sync_assets_tests.command_line import Installation
 from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.graph.small_graph import BO, HARDWARE, SAME_SANNE, SANNE, TENANT, fill, identity, node
@@ -175,7 +179,31 @@ def test_a_decision_that_has_no_effect_is_said(own: Home) -> None:
 
 
 def test_a_rebuild_changes_nothing_of_a_graph_that_is_in_order(own: Home, tmp_path: Path) -> None:
+    own.graph("rebuild")
     own.graph("export", str(tmp_path / "before.json"))
-    assert own.json("rebuild") == {"documents": 56}
+    found = own.json("rebuild")
+    assert (found["documents"], found["changed"]) == (56, 0)
     own.graph("export", str(tmp_path / "after.json"))
     assert (tmp_path / "before.json").read_bytes() == (tmp_path / "after.json").read_bytes()
+
+
+def test_a_rebuild_finds_what_was_lost_and_tells_what_it_did(own: Home, tmp_path: Path) -> None:
+    own.graph("rebuild")
+    own.graph("export", str(tmp_path / "before.json"))
+    lost = [Merge(BO.node_id, SANNE.node_id, 1.0, "by mistake")]
+    with own.services() as services, services.graph.transaction() as connection:
+        kept = merges(connection, TENANT)
+        replace_merges(connection, TENANT, lost)
+        ids = [identity("12"), identity("40")]
+        refresh(connection, TENANT, replace_evidence(connection, TENANT, ids, [], keep_fields=True))
+    found, merged = own.graph("rebuild").splitlines()
+    assert found == "The texts of 56 documents were searched again."
+    assert re.fullmatch(rf"Of \d+ entities {len(kept)} stand for another one; {len(kept) + 1} changed.", merged)
+    own.graph("export", str(tmp_path / "after.json"))
+    assert (tmp_path / "before.json").read_bytes() == (tmp_path / "after.json").read_bytes()
+
+
+def test_a_rebuild_of_a_misspelt_tenant_is_an_error_and_leaves_no_trace(own: Home) -> None:
+    assert "The graph of 'typo' is empty" in own.graph("rebuild", tenant="typo", code=1)
+    with own.services() as services, services.graph.transaction() as connection:
+        assert searched_with(connection, "typo") is None

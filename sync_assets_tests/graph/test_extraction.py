@@ -1,5 +1,8 @@
 """What texts give: names, rules and pipelines, and the edges that the words around a mention mean."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -388,3 +391,33 @@ def test_the_fingerprint_tells_pipelines(pipeline: str) -> None:
     assert open_extractor({}).fingerprint == open_extractor({}).fingerprint
     assert "nl_tiny/1.2.3" in open_extractor({"nl": pipeline}).fingerprint
     assert "nl_tiny" not in open_extractor({}).fingerprint
+
+
+def test_opening_pipelines_imports_neither_them_nor_spacy(pipeline: str, tmp_path: Path) -> None:
+    package = tmp_path / "nl_packed"
+    package.mkdir()
+    (package / "__init__.py").write_text("import spacy\n")
+    (package / "meta.json").write_text((Path(pipeline) / "meta.json").read_text().replace("tiny", "packed"))
+    program = (
+        "import sys; from sync_assets.graph.extraction import open_extractor; "
+        f"print(open_extractor({{'nl': 'nl_packed', 'en': {pipeline!r}}}).fingerprint); "
+        "print({'spacy', 'torch', 'nl_packed'} & sys.modules.keys())"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    fingerprint, imported = done.stdout.splitlines()
+    assert "nl=nl_packed/1.2.3" in fingerprint
+    assert "en=nl_tiny/1.2.3" in fingerprint
+    assert imported == "set()"
+
+
+@pytest.mark.parametrize("where", ["json", "no.such/folder", "..", ""])
+def test_what_is_no_pipeline_is_refused(where: str) -> None:
+    with pytest.raises(SettingsError, match=f"{where!r}, which is not installed"):
+        open_extractor({"nl": where})

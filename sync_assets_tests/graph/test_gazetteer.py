@@ -8,6 +8,7 @@ from sync_assets.documents import Visibility
 from sync_assets.graph.evidence import Name, Subject, Text
 from sync_assets.graph.extraction import open_extractor
 from sync_assets.graph.gazetteer import NameSearch, names_of, normalised, phrases_of
+from sync_assets.graph.matching import NameMatcher, wholes
 from sync_assets.relations import Entity, NodeKind
 
 
@@ -59,7 +60,32 @@ def test_a_channel_is_called_with_its_sign() -> None:
 
 def test_a_configuration_item_is_also_called_by_its_serial_number() -> None:
     item = entity(NodeKind.CONFIGURATION_ITEM, "1", "LT-0231", facts={"serial_number": "PF3K9Q2W"})
-    assert phrases(item) == {"lt-0231", "pf3k9q2w"}
+    assert phrases(item) == {"lt-0231", "lt0231", "lt 0231", "pf3k9q2w"}
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("Zebra TC 52", {"zebra tc52", "zebra tc-52"}),
+        ("LT0231", {"lt 0231", "lt-0231"}),
+        ("Windows-11", {"windows 11", "windows11"}),
+        ("Harbour & Sons", {"harbour and sons", "harbour en sons"}),
+        ("Beheer en Onderhoud", {"beheer & onderhoud", "beheer and onderhoud"}),
+        ("Café Zuid", {"cafe zuid"}),
+        ("Kamer 2.14", set()),
+        ("PRT-1", set()),
+        ("P&O1", set()),
+    ],
+)
+def test_a_name_is_also_found_as_people_spell_it(name: str, others: set[str]) -> None:
+    assert phrases(entity(NodeKind.CONFIGURATION_ITEM, "1", name)) == {name.lower(), *others}
+    assert phrases(entity(NodeKind.TICKET, "1", name)) == set()
+
+
+def test_a_person_is_also_called_without_accents() -> None:
+    assert phrases(entity(NodeKind.PERSON, "1", "Siân Hughes")) == {
+        "siân hughes", "hughes, siân", "s. hughes", "sian hughes", "hughes, sian"
+    }  # fmt: skip
 
 
 def test_a_category_is_never_looked_for() -> None:
@@ -114,6 +140,14 @@ def test_the_search_misses_no_text_that_gives_evidence(entities: list[Entity], t
             words = normalised(text[slice(*row.span)])
             name = names.get(words) or names[f"#{words}"]
             assert NameSearch([name]).may_hold(text, "s"), name
+
+
+@settings(deadline=None)
+@given(st.lists(_ENTITIES, max_size=4), st.lists(_TEXTS, max_size=4))
+def test_what_a_text_names_does_not_depend_on_texts_before_it(entities: list[Entity], texts: list[str]) -> None:
+    matcher = NameMatcher(names_of(entities))
+    for text in texts:
+        assert matcher.find(text, "s", wholes(text)) == NameMatcher(names_of(entities)).find(text, "s", wholes(text))
 
 
 def test_a_search_for_several_names_finds_what_a_search_for_each_does() -> None:

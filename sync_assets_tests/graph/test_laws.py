@@ -1,20 +1,25 @@
-"""The law of the graph: any history of documents and crashes ends equal to a rebuild from them as they are."""
+"""The law of the graph: any history of documents, extractors and crashes ends equal to a rebuild at its end."""
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
 from sync_assets.documents import Told, Version, Visibility, document_id
-from sync_assets.graph.applying import Change, apply_changes, settle
+from sync_assets.graph.applying import Change, apply_changes, rebuild, settle
 from sync_assets.graph.evidence import Text
 from sync_assets.graph.extraction import Extractor, open_extractor
+from sync_assets.graph.gazetteer import phrases_of
+from sync_assets.graph.pipelines import Pipelines
+from sync_assets.graph.spans import Span
 from sync_assets.graph.store import GraphStore
 from sync_assets.graph.store_names import pending_names
 from sync_assets.graph.store_nodes import edges, nodes
@@ -53,6 +58,7 @@ class Planned(NamedTuple):
     texts: tuple[str, ...] | None
 
 
+_texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
 _documents = st.builds(
     Planned,
     number=st.integers(1, 4),
@@ -60,11 +66,33 @@ _documents = st.builds(
     name=st.sampled_from(ITEM_NAMES),
     requester=st.none() | st.integers(1, 2),
     visibility=st.sampled_from(Visibility),
-    texts=st.none() | st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=2).map(tuple),
+    texts=st.lists(_texts, max_size=2).map(tuple) | st.lists(_texts, min_size=1, max_size=2).map(tuple) | st.none(),
 )
-# Pages of a sync, each with the number of statements after which it breaks off.
+
+
+class Page(NamedTuple):
+    """What one run of a sync does.
+
+    Attributes:
+        statements: after which it breaks off.
+        is_old: whether it is run by an older version of the program.
+    """
+
+    documents: list[Planned]
+    statements: int | None
+    is_settled: bool
+    is_old: bool
+
+
 _pages = st.lists(
-    st.tuples(st.lists(_documents, max_size=4), st.none() | st.integers(0, 30), st.booleans()), max_size=6
+    st.builds(
+        Page,
+        documents=st.lists(_documents, min_size=1, max_size=4),
+        statements=st.none() | st.integers(0, 60),
+        is_settled=st.booleans(),
+        is_old=st.booleans(),
+    ),
+    max_size=6,
 )
 
 
@@ -107,9 +135,52 @@ def unique(changes: Sequence[Change]) -> list[Change]:
     return list({change.document_id: change for change in changes}.values())
 
 
+class OldPipelines(Pipelines):
+    """Takes many words for a product."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.versions = ("en=old/1",)
+
+    def find(self, text: str) -> Iterator[tuple[Entity, Span, str, float]]:
+        for word in re.finditer("The|latitude|Byron|Noord|duplicate", text):
+            yield Entity(kind=NodeKind.PRODUCT, key="the"), word.span(), "old/1", 0.5
+
+
+def old_phrases(entity: Entity) -> Iterator[tuple[str, str]]:
+    return ((phrase.removesuffix(" 5520"), scope) for phrase, scope in phrases_of(entity))
+
+
+class Program:
+    """A version of the program: what it finds, and what it takes nodes to be called."""
+
+    def __init__(self, is_old: bool) -> None:
+        self.extractor = Extractor(OldPipelines()) if is_old else open_extractor({})
+        self._phrases = patch("sync_assets.graph.applying.phrases_of", old_phrases if is_old else phrases_of)
+
+    def sync(self, store: GraphStore, tenant: str, page: Sequence[tuple[Planned, datetime]]) -> dict[str, str]:
+        """Apply documents, those of each stream in a page of their own."""
+        outcomes: dict[str, str] = {}
+        for stream in ("tickets", "items"):
+            # The ids are the same for both tenants, as those of one tenant's documents would be.
+            changes = [change_of(one, "acme", moment) for one, moment in page if one.is_item == (stream == "items")]
+            with self._phrases:
+                outcomes |= apply_changes(store, self.extractor, StreamRef(tenant, "portal", stream), unique(changes))
+        return outcomes
+
+    def settle(self, store: GraphStore, tenant: str) -> int:
+        with self._phrases:
+            return settle(store, self.extractor, tenant)
+
+
 @pytest.fixture(scope="module")
-def extractor() -> Extractor:
-    return open_extractor({})
+def program() -> Program:
+    return Program(is_old=False)
+
+
+@pytest.fixture(scope="module")
+def old() -> Program:
+    return Program(is_old=True)
 
 
 class Fuse:
@@ -139,36 +210,96 @@ def store(postgres_url: str, fuse: Fuse) -> Iterator[GraphStore]:
         opened.close()
 
 
+def planned(number: int, *texts: str, item: str = "") -> tuple[Planned, datetime]:
+    return Planned(number, bool(item), item, None, Visibility.PUBLIC, texts), START
+
+
+# The older version finds its product in both tickets, and the item in the second.
+DOCUMENTS = [planned(1, "The #2"), planned(2, "The latitude is Latitude"), planned(1, item="Latitude 5520")]
+OLD_EDGES = {("1", "2"), ("1", "the"), ("2", "the"), ("2", "ci-1")}
+
+
+@example([Page([one for one, _ in DOCUMENTS], None, is_settled, True) for is_settled in (True, False)])
+@example([Page([planned(3, "The end")[0]], None, False, True)])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_pages)
 def test_any_history_of_documents_ends_equal_to_a_rebuild(
-    store: GraphStore, extractor: Extractor, fuse: Fuse, pages: list[tuple[list[Planned], int | None, bool]]
+    store: GraphStore, program: Program, old: Program, fuse: Fuse, pages: list[Page]
 ) -> None:
     history, anew = (f"tenant{next(_numbers)}" for _ in range(2))
     latest: dict[tuple[int, bool], tuple[Planned, datetime]] = {}
     seen: list[list[tuple[Planned, datetime]]] = []
-    for number, (planned, statements, is_settled) in enumerate(pages):
-        page = [(one, START + timedelta(minutes=number)) for one in planned]
+    for number, run in enumerate(pages):
+        page = [(one, START + timedelta(minutes=number)) for one in run.documents]
         seen.append(page)
         latest |= {(one.number, one.is_item): (one, moment) for one, moment in page}
-        fuse.left = statements
+        fuse.left = run.statements
+        running = old if run.is_old else program
         with suppress(Crash):
-            sync(store, extractor, history, page)
-            if is_settled:
-                settle(store, extractor, history)
+            running.sync(store, history, page)
+            if run.is_settled:
+                running.settle(store, history)
         fuse.left = None
     # What broke off is run again, as Dagster would; an older window may be last.
     for page in reversed(seen):
-        sync(store, extractor, history, page)
-    settle(store, extractor, history)
-    sync(store, extractor, anew, list(latest.values()))
-    settle(store, extractor, anew)
+        program.sync(store, history, page)
+    program.settle(store, history)
+    program.sync(store, anew, list(latest.values()))
+    program.settle(store, anew)
     assert graph_of(store, history) == graph_of(store, anew)
+    assert program.settle(store, history) == 0
 
 
-def sync(
-    store: GraphStore, extractor: Extractor, tenant: str, page: Sequence[tuple[Planned, datetime]]
-) -> dict[str, str]:
-    # The ids are the same for both tenants, as those of one tenant's documents would be.
-    changes = unique([change_of(planned, "acme", moment) for planned, moment in page])
-    return apply_changes(store, extractor, StreamRef(tenant, "portal", "tickets"), changes)
+def mentions_of(store: GraphStore, tenant: str) -> set[tuple[str, str]]:
+    """Ends of the edges that tickets have: numbers of records, or words."""
+    return {tuple(re.split("[:_]", end)[-1] for end in edge[:3:2]) for edge in graph_of(store, tenant)[1]}  # pyright: ignore[reportReturnType]
+
+
+def test_another_extractor_searches_everything_again_once(store: GraphStore, program: Program, old: Program) -> None:
+    tenant = f"tenant{next(_numbers)}"
+    old.sync(store, tenant, DOCUMENTS)
+    old.settle(store, tenant)
+    assert mentions_of(store, tenant) == OLD_EDGES
+    assert program.settle(store, tenant) == 2
+    assert mentions_of(store, tenant) == {("1", "2")}
+    assert program.settle(store, tenant) == 0
+    assert old.settle(store, tenant) == 2
+    assert mentions_of(store, tenant) == OLD_EDGES
+
+
+def test_one_page_of_another_extractor_is_enough(store: GraphStore, program: Program, old: Program) -> None:
+    tenant = f"tenant{next(_numbers)}"
+    program.sync(store, tenant, DOCUMENTS)
+    program.settle(store, tenant)
+    old.sync(store, tenant, [planned(3, "The end")])
+    assert program.settle(store, tenant) == 3
+    assert mentions_of(store, tenant) == {("1", "2")}
+
+
+def test_a_search_of_everything_that_breaks_off_anywhere_is_made_up_for(
+    store: GraphStore, program: Program, old: Program, fuse: Fuse
+) -> None:
+    tenant = f"tenant{next(_numbers)}"
+    old.sync(store, tenant, DOCUMENTS)
+    old.settle(store, tenant)
+    for statements in itertools.count():
+        fuse.left = statements
+        with suppress(Crash):
+            program.settle(store, tenant)
+        whole, fuse.left = fuse.left >= 0, None
+        program.settle(store, tenant)
+        assert mentions_of(store, tenant) == {("1", "2")}, statements
+        if whole:
+            break
+        old.settle(store, tenant)
+
+
+def test_a_rebuild_searches_everything_with_the_same_extractor(store: GraphStore, program: Program) -> None:
+    tenant = f"tenant{next(_numbers)}"
+    assert rebuild(store, program.extractor, tenant) == 0
+    program.sync(store, tenant, DOCUMENTS)
+    program.settle(store, tenant)
+    before = graph_of(store, tenant)
+    assert rebuild(store, program.extractor, tenant) == 2
+    assert graph_of(store, tenant) == before
+    assert program.settle(store, tenant) == 0

@@ -10,8 +10,8 @@ def person(key: str, name: str = "", *aliases: str, **facts: str) -> Entity:
     return Entity(kind=NodeKind.PERSON, key=key if "/" in key else f"p/{key}", name=name, aliases=aliases, facts=facts)
 
 
-def organisation(key: str, name: str, **facts: str) -> Entity:
-    return Entity(kind=NodeKind.ORGANISATION, key=f"o/{key}", name=name, facts=facts)
+def organisation(key: str, name: str) -> Entity:
+    return Entity(kind=NodeKind.ORGANISATION, key=f"o/{key}", name=name)
 
 
 def thing(kind: NodeKind, key: str, name: str, *aliases: str, **facts: str) -> Entity:
@@ -62,14 +62,9 @@ def thing(kind: NodeKind, key: str, name: str, *aliases: str, **facts: str) -> E
             "same name, same department",
         ),
         (
-            person("1", "Ann Bell", organisation="Acme"),
-            person("2", "Ann Bell", organisation="ACME"),
-            "same name, same organisation",
-        ),
-        (
-            person("1", "Ann Bell", email="ann@x.example"),
-            person("2", "A. Bell", domain="x.example"),
-            "same initials and family name, same domain",
+            person("1", "Ann Bell", email="ann@x.example", department="Sales"),
+            person("2", "A. Bell", department="SALES"),
+            "same initials and family name, same department",
         ),
         (
             person("1", "Ann Mary Bell", department="Sales"),
@@ -116,7 +111,6 @@ def test_a_person_written_in_two_ways_is_one(one: Entity, other: Entity, reason:
         (person("1", "Deleted User"), person("q/2", "Deleted User")),
         (person("1", "James Martin"), person("q/2", "Martin James")),
         (person("1", "Ann"), person("2", "Ann", department="Sales")),
-        (person("1", "Ann Bell", email="ann@gmail.com"), person("2", "A. Bell", domain="gmail.com")),
         (person("1"), person("2")),
         (person("1", "..."), person("2", "-")),
     ],
@@ -129,26 +123,7 @@ def test_persons_who_may_be_two_stay_two(one: Entity, other: Entity) -> None:
     ("one", "other", "reason"),
     [
         (organisation("1", "Acme Parts B.V."), organisation("2", "ACME PARTS"), "same name"),
-        (
-            organisation("1", "Harbour & Sons", domain="https://www.harbour.example/about"),
-            organisation("2", "Harbour and Sons Ltd.", domain="harbour.example"),
-            "same name, same domain",
-        ),
-        (
-            organisation("1", "Acme", domain="acme.example"),
-            organisation("2", "Acme Parts", domain="acme.example"),
-            "one name is part of the other, same domain",
-        ),
-        (
-            organisation("1", "Brightwater", domain="x.example"),
-            organisation("2", "Brightwatter", domain="x.example"),
-            "names alike (0.98), same domain",
-        ),
-        (
-            organisation("1", "Acme", domain="acme.example"),
-            organisation("2", "Acme", domain="acme.test, shop.acme.test"),
-            "same name",
-        ),
+        (organisation("1", "Harbour & Sons"), organisation("2", "Harbour and Sons Ltd."), "same name"),
         (organisation("1", "Müller GmbH"), organisation("2", "Mueller"), "same name"),
         (thing(NodeKind.DEPARTMENT, "1", "Afdeling Inkoop"), thing(NodeKind.DEPARTMENT, "2", "inkoop"), "same name"),
         (thing(NodeKind.PRODUCT, "1", "Windows 11"), thing(NodeKind.PRODUCT, "2", "windows-11"), "same name"),
@@ -157,17 +132,7 @@ def test_persons_who_may_be_two_stay_two(one: Entity, other: Entity) -> None:
             thing(NodeKind.PRODUCT, "2", "Microsoft Outlook"),
             "same name",
         ),
-        (
-            thing(NodeKind.PRODUCT, "1", "Laser 4", serial_number="ab-12"),
-            thing(NodeKind.PRODUCT, "2", "Printer", serial_number="AB 12"),
-            "same serial number",
-        ),
         (thing(NodeKind.LOCATION, "1", "Locatie De Schelp"), thing(NodeKind.LOCATION, "2", "De  Schelp"), "same name"),
-        (
-            thing(NodeKind.LOCATION, "1", "Warehouse East", organisation="Acme"),
-            thing(NodeKind.LOCATION, "2", "Warehuose East", organisation="acme"),
-            "names alike (0.99), same organisation",
-        ),
     ],
 )
 def test_a_thing_written_in_two_ways_is_one(one: Entity, other: Entity, reason: str) -> None:
@@ -178,23 +143,13 @@ def test_a_thing_written_in_two_ways_is_one(one: Entity, other: Entity, reason: 
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (organisation("1", "Acme", domain="acme.example"), organisation("2", "Acme", domain="other.example")),
-        (organisation("1", "Acme", domain="gmail.com"), organisation("2", "Acme Parts", domain="gmail.com")),
         (organisation("1", "Acme"), organisation("2", "Acme Parts")),
-        (organisation("1", "Acme", domain="x.example"), organisation("2", "Target", domain="x.example")),
+        (organisation("1", "Brightwater"), organisation("2", "Brightwatter")),
         (organisation("1", "B.V."), organisation("2", "Ltd")),
         (thing(NodeKind.PRODUCT, "1", "Windows 10"), thing(NodeKind.PRODUCT, "2", "Windows 11")),
-        (
-            thing(NodeKind.PRODUCT, "1", "Laser 4", serial_number="1"),
-            thing(NodeKind.PRODUCT, "2", "Laser 4", serial_number="2"),
-        ),
         (thing(NodeKind.PRODUCT, "1", "Windows 10", "Windows"), thing(NodeKind.PRODUCT, "2", "Windows 11", "Windows")),
         (thing(NodeKind.LOCATION, "1", "Dock 1 3"), thing(NodeKind.LOCATION, "2", "Dock 13")),
         (thing(NodeKind.LOCATION, "1", "De Schelp"), thing(NodeKind.LOCATION, "2", "De Schelp Noord")),
-        (
-            thing(NodeKind.DEPARTMENT, "1", "HR", organisation="Acme"),
-            thing(NodeKind.DEPARTMENT, "2", "HR", organisation="Target"),
-        ),
         (thing(NodeKind.PRODUCT, "1", "Acme"), organisation("2", "Acme")),
         (thing(NodeKind.HOST, "1", "srv-1"), thing(NodeKind.HOST, "2", "srv-1")),
         (thing(NodeKind.CONFIGURATION_ITEM, "1", "srv-1"), thing(NodeKind.CONFIGURATION_ITEM, "2", "srv-1")),

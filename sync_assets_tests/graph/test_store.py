@@ -45,6 +45,7 @@ from sync_assets.graph.store_state import (
     VectorRow,
     decisions,
     delete_vectors,
+    keep_spaces,
     merges,
     pin,
     put_vectors,
@@ -52,6 +53,7 @@ from sync_assets.graph.store_state import (
     unpin,
     vectors,
 )
+from sync_assets.graph.store_tenants import count_change
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.vector_stores import Audience
 from sync_assets_tests import mariadb
@@ -208,23 +210,19 @@ def test_texts_come_back_as_subjects_in_the_order_in_which_people_read_them(stor
     assert found == [Subject("d1", ticket("d1"), True, read), Subject("d2", ticket("d2"), False, ())]
 
 
-def test_a_text_with_a_nul_is_kept_with_all_its_characters_in_their_places(store: GraphStore) -> None:
-    with store.transaction() as connection:
-        record_documents(connection, TENANT, [document("d1")])
-        replace_texts(connection, TENANT, {"d1": [Text("p", None, "comment", "ab\0cd\0", Visibility.PUBLIC)]})
-        assert [text.text for text in subjects(connection, TENANT, ["d1"])[0].texts] == ["ab\ufffdcd\ufffd"]
-
-
-def test_living_documents_of_a_kind_come_with_those_who_may_see_them(store: GraphStore) -> None:
+def test_living_documents_of_streams_come_with_those_who_may_see_them(store: GraphStore) -> None:
     numbers = range(1, 1202)
     article = Entity(kind=NodeKind.ARTICLE, key="a")
     shared = document("d0", visibility=Visibility.RESTRICTED, principals=("b", "a"), applied_digest="1" * 32)
+    streams = [("freshdesk", "tickets"), ("zoho", "chats")]
     with store.transaction() as connection:
         record_documents(connection, TENANT, [shared, *(document(f"d{number}") for number in numbers)])
         record_documents(connection, TENANT, [document("x1", entity=article), document("x2", entity=None)])
         record_documents(connection, TENANT, [document("x3", deleted=True, entity=None)])
+        record_documents(connection, TENANT, [document("x5", source="zoho"), document("x6", stream="chats")])
         record_documents(connection, OTHER, [document("x4")])
-        found = {one.document_id: one for one in living_documents(connection, TENANT, NodeKind.TICKET)}
+        found = {one.document_id: one for one in living_documents(connection, TENANT, NodeKind.TICKET, streams)}
+        assert list(living_documents(connection, TENANT, NodeKind.TICKET, [])) == []
     assert found.keys() == {"d0", *(f"d{number}" for number in numbers)}
     assert found["d0"] == LivingDocument(
         "d0", ticket("d0"), "freshdesk", "tickets", "1" * 32, Visibility.RESTRICTED, ("a", "b")
@@ -303,6 +301,35 @@ def test_a_node_is_called_as_its_own_document_says_else_as_the_first_one_that_sa
     assert found["person:anna"].name == "A. de Vries"
 
 
+def test_a_node_is_called_as_the_record_says_that_changed_last_and_at_equal_times_as_the_first(
+    store: GraphStore,
+) -> None:
+    def told(number: int, name: str, minutes: int | None) -> Evidence:
+        at = NOON + timedelta(minutes=minutes) if minutes is not None else None
+        anna = Entity(kind=NodeKind.PERSON, key="anna", name=name)
+        return evidence(f"d{number}", ticket(number), EdgeKind.CREATED_BY, anna, told_at=at)
+
+    apply(store, [told(1, "Anna de Vries", 0), told(2, "Anna Bakker", 1), told(3, "Anna", None)])
+    assert all_nodes(store)["person:anna"].name == "Anna Bakker"
+    assert apply(store, [told(1, "Anna de Vries", 1)]) == {"person:anna"}
+    assert all_nodes(store)["person:anna"].name == "Anna de Vries"
+    assert apply(store, [told(2, "Anna Bakker", 2)]) == {"person:anna"}
+    assert all_nodes(store)["person:anna"].name == "Anna Bakker"
+    ancient = told(2, "Anna Bakker", 2)._replace(told_at=datetime(1, 1, 1, tzinfo=UTC))
+    apply(store, [ancient])
+    assert all_nodes(store)["person:anna"].name == "Anna de Vries"
+    apply(store, [], "d1")
+    assert all_nodes(store)["person:anna"].name == "Anna Bakker"
+    with store.transaction() as connection:
+        assert evidence_of_node(connection, TENANT, "person:anna", None) == [ancient, told(3, "Anna", None)]
+    own = [evidence("d8", ticket(7, "New"), told_at=NOON), evidence("d9", ticket(7, "Old"), told_at=ancient.told_at)]
+    apply(
+        store,
+        [*own, evidence("d1", ticket(1), EdgeKind.DUPLICATE_OF, ticket(7, "Newest"), told_at=NOON + timedelta(1))],
+    )
+    assert all_nodes(store)["ticket:7"].name == "New"
+
+
 def test_what_has_no_evidence_left_goes_and_comes_back_with_it(store: GraphStore) -> None:
     rows = [evidence("d1", ticket(1)), evidence("d1", ticket(1), EdgeKind.CREATED_BY, ANNA)]
     assert apply(store, rows) == {"ticket:1", "person:anna"}
@@ -338,7 +365,9 @@ def test_texts_are_searched_again_without_a_change_to_fields_and_similarity(stor
     rows = [evidence("d1", ticket(1)), mention("d1", ticket(1), ticket(3), 0.5)]
     apply(store, rows)
     with store.transaction() as connection:
-        refresh(connection, TENANT, replace_similarity(connection, TENANT, ["ticket:1"], [alike]))
+        refresh(connection, TENANT, replace_similarity(connection, TENANT, None, [alike]))
+        again = replace_similarity(connection, TENANT, None, [alike])
+        assert (again.nodes, again.edges) == (set(), set())
     apply(store, [mention("d1", ticket(1), ticket(4), 0.5)], keep_fields=True)
     assert all_nodes(store).keys() == {"ticket:1", "ticket:2", "ticket:4"}
     apply(store, rows[:1])
@@ -348,6 +377,12 @@ def test_texts_are_searched_again_without_a_change_to_fields_and_similarity(stor
             refresh(connection, TENANT, replace_similarity(connection, TENANT, gone, []))
         assert len(all_edges(store)) == (gone == ["ticket:9"])
     assert all_nodes(store).keys() == {"ticket:1"}
+    with store.transaction() as connection:
+        replace_similarity(connection, OTHER, None, [alike])
+        replace_similarity(connection, TENANT, None, [alike])
+        replace_similarity(connection, TENANT, None, [])
+        assert evidence_of_node(connection, TENANT, "ticket:2", None) == []
+        assert evidence_of_node(connection, OTHER, "ticket:2", None) == [alike]
 
 
 def test_readers_see_what_their_evidence_tells_and_nothing_else(store: GraphStore) -> None:
@@ -537,13 +572,22 @@ def test_vectors_come_back_byte_by_byte_and_go_with_their_documents(store: Graph
     with store.transaction() as connection:
         put_vectors(connection, TENANT, "model-1", [row._replace(neighbours=[]) for row in rows])
         put_vectors(connection, TENANT, "model-1", rows)
-        put_vectors(connection, TENANT, "model-2", rows[:1])
+        put_vectors(connection, TENANT, "model-2", rows[:2])
+        put_vectors(connection, OTHER, "model-2", rows[:1])
         delete_vectors(connection, TENANT, ["d1", "d9"])
-        delete_vectors(connection, OTHER, ["d0"])
+        delete_vectors(connection, TENANT, ["d2"], "model-2")
+        delete_vectors(connection, TENANT, ["d0"], "model-1")
+        delete_vectors(connection, OTHER, ["d0"], "model-1")
     with store.transaction() as connection:
-        assert sorted(vectors(connection, TENANT, "model-1")) == [rows[0], rows[2]]
+        assert list(vectors(connection, TENANT, "model-1")) == rows[2:]
         assert list(vectors(connection, TENANT, "model-2")) == rows[:1]
         assert list(vectors(connection, OTHER, "model-1")) == []
+        keep_spaces(connection, TENANT, ["model-1"])
+        assert list(vectors(connection, TENANT, "model-1")) == rows[2:]
+        assert list(vectors(connection, TENANT, "model-2")) == []
+        keep_spaces(connection, TENANT, [])
+        assert list(vectors(connection, TENANT, "model-1")) == []
+        assert list(vectors(connection, OTHER, "model-2")) == rows[:1]
 
 
 # The database as a whole
@@ -559,6 +603,7 @@ def test_forgetting_a_tenant_leaves_nothing_of_it_and_all_of_another(store: Grap
             replace_merges(connection, tenant, [Merge("a:b", "a:a", 1.0, "")])
             pin(connection, tenant, Decision("a:a", "a:b", "same", "", NOON))
             put_vectors(connection, tenant, "m", [VectorRow("d1", "ticket:1", "0", b"\0", [])])
+            count_change(connection, tenant)
     store.forget(TENANT)
     with store.transaction() as connection:
         for table in t.metadata.sorted_tables:

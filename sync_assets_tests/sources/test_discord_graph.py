@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from sync_assets.documents import Document
 from sync_assets.sources.discord_documents import message_document
 from sync_assets.sources.discord_graph import with_graph
@@ -30,6 +32,13 @@ def test_all_conversations_of_a_channel_stand_for_the_channel() -> None:
     assert day.entity == thread.entity
     assert (day.entity.node_id, day.entity.name) == ("channel:discord/1", "general")
     assert day.entity.facts == {"url": "https://discord.com/channels/900/1"}
+
+
+@pytest.mark.parametrize("more", [{"guild_id": None}, {"channel": {"name": "general"}}], ids=["server", "channel"])
+def test_a_channel_whose_place_is_unknown_has_no_address(more: Json) -> None:
+    channel = with_graph(document(payload_of(message("Hello"))), payload_of(message("Hello"), **more)).entity
+    assert channel is not None
+    assert (channel.name, channel.facts) == ("general", {})
 
 
 def test_people_who_spoke_are_of_the_channel_and_programs_are_not() -> None:

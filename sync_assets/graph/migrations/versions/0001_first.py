@@ -18,6 +18,7 @@ _TABLES = (
     "graph_merges",
     "graph_decisions",
     "graph_vectors",
+    "graph_tenants",
 )
 
 
@@ -84,6 +85,12 @@ def upgrade() -> None:
         sa.Column("target_entity", words(), nullable=True, comment="what it says of the target; null for nothing"),
         sa.Column("visibility", key(64), nullable=False),
         sa.Column("principals", words(), nullable=False, comment="who may see it where it is restricted, sorted"),
+        sa.Column(
+            "told_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when a record last changed that says something, in microseconds since 1970",
+        ),
         sa.PrimaryKeyConstraint("tenant", "document_key", "evidence_id"),
         comment="Why nodes and edges are there",
     )
@@ -149,15 +156,33 @@ def upgrade() -> None:
     op.create_table(
         "graph_vectors",
         sa.Column("tenant", key(64), nullable=False),
-        sa.Column("model", key(200), nullable=False),
+        sa.Column("space", key(200), nullable=False, comment="the rule and the model that vectors are made by"),
         sa.Column("document_key", key(32), nullable=False),
         sa.Column("document_id", words(), nullable=False),
         sa.Column("node_id", key(200), nullable=False),
-        sa.Column("content_digest", key(32), nullable=False, comment="of what the vector was made of"),
+        sa.Column(
+            "content_digest",
+            key(32),
+            nullable=False,
+            comment="of what the vector was made of; empty where something was missing",
+        ),
         sa.Column("vector", data(), nullable=False, comment="float32, little endian"),
         sa.Column("neighbours", words(), nullable=False, comment="node ids with their similarity"),
-        sa.PrimaryKeyConstraint("tenant", "model", "document_key"),
+        sa.PrimaryKeyConstraint("tenant", "space", "document_key"),
         comment="Where the similarity of documents stands",
+    )
+    op.create_table(
+        "graph_tenants",
+        sa.Column("tenant", key(64), nullable=False),
+        sa.Column(
+            "changes", sa.BigInteger(), nullable=False, comment="how often anything in the tenant's graph changed"
+        ),
+        sa.Column("resolved", sa.BigInteger(), nullable=False, comment="changes when entities were last resolved"),
+        sa.Column("compared", sa.BigInteger(), nullable=False, comment="changes when tickets were last compared"),
+        sa.Column("summarised", sa.BigInteger(), nullable=False, comment="changes when the graph was last summed up"),
+        sa.Column("extractor", words(), nullable=False, comment="what searched all texts; empty for several"),
+        sa.PrimaryKeyConstraint("tenant"),
+        comment="How far what is made of whole graphs has come",
     )
 
 
