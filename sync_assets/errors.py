@@ -39,11 +39,11 @@ class LedgerError(SyncAssetsError):
 
 
 class GraphError(SyncAssetsError):
-    """The graph's database (SYNC_ASSETS_GRAPH_URL) could not be reached, or a lock in it was not obtained in time."""
+    """The graph's database (SYNC_ASSETS_GRAPH_URL) is out of reach, refuses, or has a lock that was not obtained."""
 
 
 class GraphRefusal(GraphError):
-    """The graph's database is there and takes no rows like these."""
+    """The graph's database takes other rows, and none like these."""
 
 
 class StoreError(SyncAssetsError):

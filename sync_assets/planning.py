@@ -97,22 +97,18 @@ class PlannedRun(NamedTuple):
 
 
 class GraphRun(NamedTuple):
-    """One run of what is made of whole graphs.
+    """One run of what is made of a tenant's whole graph. Each tenant has its own, so that none stops another."""
 
-    Attributes:
-        tenants: those whose graph changed; the partitions between them are run as well, which changes nothing.
-    """
-
-    tenants: list[str]
+    tenant: str
     assets: list[dg.AssetKey]
 
     @property
     def tags(self) -> dict[str, str]:
         return {
-            RANGE_START: self.tenants[0],
-            RANGE_END: self.tenants[-1],
+            RANGE_START: self.tenant,
+            RANGE_END: self.tenant,
             "sync_assets/source": "graph",
-            "sync_assets/tenants": ",".join(self.tenants),
+            "sync_assets/tenants": self.tenant,
         }
 
 
@@ -244,20 +240,23 @@ class Planner:
         if self._graph_steps:
             self._add(GRAPH_TENANTS, tenants)
 
-    def plan_graph(self, tenants: Collection[str]) -> GraphRun | None:
-        """The run that brings what is made of whole graphs in line, for those of the tenants that are behind.
+    def plan_graphs(self, tenants: Collection[str]) -> list[GraphRun]:
+        """Runs that bring what is made of whole graphs in line, for those of the tenants that are behind.
 
         Raises:
             GraphError: its database can't be reached.
         """
         if not self._graph_steps:
-            return None
+            return []
+        from sync_assets.definitions import streams
         from sync_assets.graph.store_tenants import tenants_behind
+        from sync_assets.stages.tenant_graph import rules
 
+        wanted, most_tries = rules(self._services, streams()), self._services.settings.quarantine_max_attempts
         with self._services.graph.transaction() as connection:
-            behind = set(tenants_behind(connection)).intersection(tenants)
-        ordered = [tenant for tenant in self._instance.get_dynamic_partitions(GRAPH_TENANTS) if tenant in behind]
-        return GraphRun(ordered, self._graph_steps) if ordered else None
+            behind = set(tenants_behind(connection, wanted, most_tries)).intersection(tenants)
+        known = self._instance.get_dynamic_partitions(GRAPH_TENANTS)
+        return [GraphRun(tenant, self._graph_steps) for tenant in known if tenant in behind]
 
     @property
     def _graph_steps(self) -> list[dg.AssetKey]:

@@ -122,9 +122,9 @@ def texts(result: dg.JobExecutionResult, name: str) -> dict[dg.AssetKey, list[st
 
 
 def failed_checks(result: dg.JobExecutionResult) -> dict[str, str]:
-    """Failed asset checks, `asset:check` to its description."""
+    """Failed asset checks that are no mere warnings, `asset:check` to its description."""
     return {
         f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}": evaluation.description or ""
         for evaluation in result.get_asset_check_evaluations()
-        if not evaluation.passed
+        if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR
     }

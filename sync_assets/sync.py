@@ -122,14 +122,17 @@ class Syncer:
     def _relate(self, tenants: Collection[str], result: SyncResult) -> None:
         """Bring in line what is made of these tenants' whole graphs, where a graph changed since that was last done."""
         try:
-            planned = self._planner.plan_graph(tenants)
+            planned = self._planner.plan_graphs(tenants)
         except GraphError as error:
             result.failures.append(f"graph: {error}")
             return
-        if planned is not None:
-            self._announce(f"graph of {', '.join(planned.tenants)}")
-            run = self._execute(planned.assets, {}, planned.tags, result)
-            result.failures += [f"{step}: {why}" for step, why in runs.failures(run).items()]
+        for one in planned:
+            self._announce(f"graph of {one.tenant}")
+            run = self._execute(one.assets, {}, one.tags, result)
+            reasons = {**runs.failures(run), **runs.failed_checks(run)}
+            result.failures += [f"{one.tenant} {what}: {why}" for what, why in reasons.items()]
+            if not run.success and not reasons:
+                result.failures.append(_unexplained(one.tenant, run))
 
     def _execute(
         self, assets: Sequence[dg.AssetKey], config: Mapping[str, Any], tags: Mapping[str, str], result: SyncResult
@@ -186,10 +189,14 @@ class Syncer:
             f"{name}: {description}" for name, description in runs.failed_checks(run).items() if name.endswith(":sweep")
         ]
         if not run.success and not reasons:
-            result.failures.append(f"{tenants}: run {run.run_id} failed; see it in the Dagster UI.")
+            result.failures.append(_unexplained(tenants, run))
         if again:
             for tenant in planned.tenants:
                 self._run(planned.only(tenant, again), request, result)
+
+
+def _unexplained(tenants: str, run: dg.JobExecutionResult) -> str:
+    return f"{tenants}: run {run.run_id} failed; see it in the Dagster UI."
 
 
 def _stream(step: str) -> str:

@@ -203,10 +203,10 @@ def test_the_stores_hold_what_upstream_has(synced: Synced) -> None:
 def test_several_tenants_are_one_run_with_the_code_locations_origin(synced: Synced) -> None:
     with synced.instance() as instance:
         runs = instance.get_runs()
-    # The latest comes first: what is made of whole graphs.
-    whole, run = runs
-    assert [run.run_id, whole.run_id] == json.loads(synced.first.out)["runs"]
-    assert whole.tags["sync_assets/tenants"] == "acme,polder"
+    # The latest come first: what is made of whole graphs, by tenant.
+    *whole, run = runs
+    assert [one.run_id for one in reversed(runs)] == json.loads(synced.first.out)["runs"]
+    assert [one.tags["sync_assets/tenants"] for one in reversed(whole)] == ["acme", "polder"]
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert run.tags["sync_assets/tenants"] == "acme,polder"
     origin = run.remote_job_origin
@@ -275,7 +275,7 @@ def test_a_dry_run_shows_the_runs_and_touches_nothing(synced: Synced) -> None:
     assert set(synced.requests("acme")) == {"GET /api/v2/tickets"}, "all there is: only its first and last moment"
     assert (synced.files(), synced.run("status", "--json").json) == before
     with synced.instance() as instance:
-        assert instance.get_runs_count() == 2, "those of the first sync"
+        assert instance.get_runs_count() == 3, "those of the first sync"
 
 
 def test_a_dry_run_on_a_new_installation_registers_no_tenant(installation: Installation) -> None:

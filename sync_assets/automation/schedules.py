@@ -4,10 +4,11 @@ What is made of whole graphs has a schedule of its own, for the tenants whose gr
 somebody turns them on in the UI.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from sync_assets.partitions import RANGE_START
 from sync_assets.planning import Planner, SyncRequest
 from sync_assets.services import Services
 
@@ -47,7 +48,12 @@ def sync_schedule(source: str, assets: Sequence[dg.AssetKey], cron: str, sweep: 
             yield dg.SkipReason(" ".join(refused.values()))
             return
         for planned in planner.plan(source, chains, spans, request):
-            yield dg.RunRequest(asset_selection=planned.assets, run_config=planned.config(request), tags=planned.tags)
+            yield dg.RunRequest(
+                _run_key(context, planned.tags),
+                asset_selection=planned.assets,
+                run_config=planned.config(request),
+                tags=planned.tags,
+            )
 
     return schedule
 
@@ -64,23 +70,30 @@ def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: 
         cron_schedule=cron,
         name="graph",
         target=dg.AssetSelection.assets(*assets),
-        description="Resolves entities and compares tickets where a tenant's graph changed.",
+        description="Resolves entities, compares tickets and sums up where a tenant's graph changed.",
         execution_timezone="UTC",
         required_resource_keys={"services"},
     )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         services: Services = context.resources.services
         if _is_running(context.instance, ["graph", *sources]):
-            return dg.SkipReason("A sync that may change graphs is still running.")
+            yield dg.SkipReason("A sync that may change graphs is still running.")
+            return
         planner = Planner(services, context.repository_def.asset_graph, context.instance)
         for source in sources:
-            planner.register(source)  # runs that the UI started leave that to others
-        planned = planner.plan_graph(services.tenants.names())
-        if planned is None:
-            return dg.SkipReason("No graph changed.")
-        return dg.RunRequest(asset_selection=planned.assets, tags=planned.tags)
+            planner.register(source)  # the tenants of runs that were started in the UI may not be
+        planned = planner.plan_graphs(services.tenants.names())
+        if not planned:
+            yield dg.SkipReason("No graph changed.")
+        for one in planned:
+            yield dg.RunRequest(_run_key(context, one.tags), asset_selection=one.assets, tags=one.tags)
 
     return schedule
+
+
+def _run_key(context: dg.ScheduleEvaluationContext, tags: Mapping[str, str]) -> str:
+    """What tells a run of a tick from the others of that tick, and a repeated tick from the next."""
+    return f"{tags['sync_assets/tenants']} {tags[RANGE_START]} {context.scheduled_execution_time:%Y-%m-%dT%H:%M:%S}"
 
 
 def _is_running(instance: dg.DagsterInstance, sources: Sequence[str]) -> bool:

@@ -81,16 +81,19 @@ def show(
 
     Examples:
 
-        sync-assets graph show CI-2025-001 --tenant acme
+        sync-assets graph show PK-2026-0302 --tenant polder
 
-        sync-assets graph show "#12" --tenant acme --depth 2 --html ticket.html --png ticket.png
+        sync-assets graph show PK-2026-0302 --tenant polder --depth 2 --html ticket.html --png ticket.png
     """
     from sync_assets.graph.loading import label
     from sync_assets.graph.quotes import edge_quotes
 
+    for file, suffix in ((html, ".html"), (png, ".png")):
+        if file is not None and file.suffix != suffix:
+            raise SettingsError(f"{file} is not named as a {suffix} file.", f"Give it the suffix {suffix}.")
     with opened(tenant, audience) as graph:
         node_id = graph.node(node)
-        _draw(graph, node_id, depth, html, png)
+        drawn = _draw(graph, node_id, depth, html, png)
         edges = [
             {"source": source, "kind": kind, "target": target, **graph.loaded.edges[source, target, kind]}
             for source, target, kind in _edges_of(graph.loaded, node_id)
@@ -112,7 +115,7 @@ def show(
     _print_node(about)
     _print_edges(edges, labels)
     for path in filter(None, (html, png)):
-        console().print(f"Written: {escape(str(path))}", soft_wrap=True)
+        console().print(f"Written: {escape(str(path))}{drawn}", soft_wrap=True)
 
 
 @graph_app.command("path")
@@ -128,12 +131,14 @@ def path(
 
     Examples:
 
-        sync-assets graph path "#12" "#40" --tenant acme
+        sync-assets graph path PK-2026-0302 PK-2026-0301 --tenant polder
     """
     from sync_assets.graph.analysis import explain
 
     with opened(tenant, audience) as graph:
         first, second = graph.node(node), graph.node(other)
+        if first == second:
+            raise SettingsError(f"{node!r} and {other!r} are both {first}.", "Name two nodes.")
         paths = explain(graph.loaded, first, second, longest)
     if as_json:
         print_json({"first": first, "second": second, "paths": [_path(one) for one in paths]})
@@ -141,7 +146,7 @@ def path(
     for one in paths:
         console().print(f"[bold]{one.score:.3f}[/bold] {escape(one.sentence)}", soft_wrap=True)
     if not paths:
-        console().print(f"No path of at most {longest} edges explains it.")
+        console().print(f"No path of {longest} edges or fewer explains it.")
 
 
 @graph_app.command("related")
@@ -157,7 +162,7 @@ def related(
 
     Examples:
 
-        sync-assets graph related "#12" --tenant acme --kind ticket
+        sync-assets graph related PK-2026-0302 --tenant polder --kind ticket --kind article
     """
     from sync_assets.graph.analysis import related as near
     from sync_assets.graph.loading import label
@@ -216,18 +221,22 @@ def _edges_of(graph: "nx.MultiDiGraph[str]", node_id: str) -> list[tuple[str, st
     return sorted(edges, key=lambda edge: (-graph.edges[edge]["confidence"], edge))
 
 
-def _draw(graph: TenantGraph, node_id: str, depth: int, html: Path | None, png: Path | None) -> None:
-    """Write the pictures that were asked for."""
+def _draw(graph: TenantGraph, node_id: str, depth: int, html: Path | None, png: Path | None) -> str:
+    """Write the pictures that were asked for; what they leave out, in words."""
+    import networkx as nx
+
     from sync_assets.graph.picture import neighbourhood
     from sync_assets.graph.view import draw, write_html
 
     if html is None and png is None:
-        return
+        return ""
     around = neighbourhood(graph.loaded, [node_id], depth)
     if html is not None:
         write_html(graph.store, graph.tenant, graph.audience, around, [node_id], html)
     if png is not None:
         draw(around, [node_id], png)
+    there = len(nx.single_source_shortest_path_length(graph.loaded.to_undirected(as_view=True), node_id, depth))
+    return f" (the nearest {len(around)} of {there} nodes)" if len(around) < there else ""
 
 
 def _print_node(about: Mapping[str, Any]) -> None:

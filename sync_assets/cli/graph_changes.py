@@ -74,6 +74,9 @@ def _decide(graph: TenantGraph, node: str, other: str, choice: _Choice, note: st
     first, second = graph.entity(node), graph.entity(other)
     if first == second:
         raise SettingsError(f"{node!r} and {other!r} are both {first}.", "Name two nodes by their ids.")
+    kinds = [node_id.partition(":")[0].replace("_", " ") for node_id in (first, second)]
+    if choice == "same" and not undo and kinds[0] != kinds[1]:
+        raise SettingsError(f"A {kinds[0]} and a {kinds[1]} are never the same.", "Name two nodes of a kind.")
     with graph.store.transaction() as connection:
         before = merges(connection, graph.tenant)
     _keep(graph, first, second, choice, note, undo)
@@ -122,9 +125,11 @@ def _stands_for(merges: "list[Merge]", node_id: str) -> str:
 
 def _print_changes(merged: list[dict[str, str]], separated: list[dict[str, str]]) -> None:
     out = console()
-    for verb, rows in (("now stands for", merged), ("no longer stands for", separated)):
-        for row in rows:
-            words = f"{row['canonical_id']} {verb} {row['node_id']}: {row['reason']}"
-            out.print(escape(words), soft_wrap=True)
+    for row in merged:
+        words = f"{row['canonical_id']} now stands for {row['node_id']}: {row['reason']}"
+        out.print(escape(words), soft_wrap=True)
+    for row in separated:
+        words = f"{row['canonical_id']} no longer stands for {row['node_id']}, as it did: {row['reason']}"
+        out.print(escape(words), soft_wrap=True)
     if not merged and not separated:
         out.print("This changes nothing for now.")

@@ -12,7 +12,7 @@ import typer
 
 from sync_assets.cli.session import open_services
 from sync_assets.documents import Visibility
-from sync_assets.errors import GraphError, SettingsError
+from sync_assets.errors import GraphError, SettingsError, SyncAssetsError
 from sync_assets.services import Services
 from sync_assets.vector_stores import Audience
 
@@ -49,7 +49,7 @@ class TenantGraph:
 
         graph = load_graph(self.store, self.tenant, self.audience)
         if not graph:
-            raise _nothing(self.tenant)
+            raise self._nothing()
         return graph
 
     @cached_property
@@ -60,7 +60,7 @@ class TenantGraph:
         with self.store.transaction() as connection:
             found = list(nodes(connection, self.tenant, self.audience))
         if not found:
-            raise _nothing(self.tenant)
+            raise self._nothing()
         return found
 
     def check_not_empty(self) -> None:
@@ -69,7 +69,7 @@ class TenantGraph:
 
         with self.store.transaction() as connection:
             if next(iter(nodes(connection, self.tenant)), None) is None:
-                raise _nothing(self.tenant)
+                raise self._nothing()
 
     def node(self, words: str) -> str:
         """The node that is meant, after merges."""
@@ -83,6 +83,8 @@ class TenantGraph:
     def _called(self, words: str) -> "list[NodeRow]":
         """Nodes of that id; else those of that number or name; else those whose name has these words."""
         wanted = words.casefold().strip()
+        if not wanted:
+            raise SettingsError("NODE is empty.", "Name a node by its id (`ticket:...`), document id, number or name.")
 
         def forms(row: "NodeRow") -> set[str]:
             aliases = {alias.casefold() for alias in row.aliases}
@@ -92,7 +94,7 @@ class TenantGraph:
             lambda row: words in (row.node_id, row.declared_by),
             lambda row: wanted in forms(row),
             lambda row: row.node_id.partition(":")[2].casefold() == wanted,
-            lambda row: bool(wanted) and wanted in row.name.casefold(),
+            lambda row: wanted in row.name.casefold(),
         )
         for is_meant in ways:
             if found := [row for row in self.entities if is_meant(row)]:
@@ -110,16 +112,17 @@ class TenantGraph:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise SettingsError(f"{words!r} may be {'; '.join(listed)}{more}.", "Name one by its id.")
 
+    def _nothing(self) -> SyncAssetsError:
+        known = self.services.tenants.names()
+        if self.tenant not in known:
+            return SettingsError(f"Unknown tenant {self.tenant!r}.", f"Known are: {', '.join(known) or 'none'}.")
+        return GraphError(
+            f"The graph of {self.tenant!r} is empty.", f"Fill it with `sync-assets sync --tenant {self.tenant}`."
+        )
+
 
 @contextmanager
 def opened(tenant: str, audience: Visibility | None = None) -> Iterator[TenantGraph]:
     """A tenant's graph; the parts behind it are closed at the end."""
     with open_services() as services:
         yield TenantGraph(services, tenant, audience)
-
-
-def _nothing(tenant: str) -> GraphError:
-    return GraphError(
-        f"The graph of {tenant!r} is empty.",
-        f"Fill it with `sync-assets sync --tenant {tenant}`, or name another tenant.",
-    )

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import dagster as dg
 
+from sync_assets.batches import Stage
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import (
     QUARANTINE_RULE,
@@ -58,15 +59,19 @@ def build_graph_asset(
                 windows = list(group)
                 try:
                     for stream in streams:
-                        batch = stored_batch(services.storage, stream.layout(stream.graph or "documents"), windows)
+                        stage: Stage = stream.graph or "documents"
+                        ours = Context(services, stream, progress_of(context))
+                        # Before its files are read: another run may store newer ones meanwhile.
+                        upstream = Report.after(ours, stage, GRAPH, windows).upstream
+                        batch = stored_batch(services.storage, stream.layout(stage), windows)
                         if batch is not None:
                             is_stored = True
-                            _add(whole, apply_to_graph(Context(services, stream, progress_of(context)), batch))
+                            _add(whole, apply_to_graph(ours, batch, upstream))
                     again = settle(services.graph, services.extractor, tenant)
                     whole.count(windows[0], "searched_again", again)
                 except GraphError as error:
                     failed[tenant] = error
-            raise_for_tenants(failed)
+            _raise_for_tenants(failed)
             if not is_stored:
                 raise StorageError(f"{source} has no files of these windows.", "Materialize what the graph depends on.")
         attach_partition_metadata(context, key, partition_metadata(whole, {}))
@@ -92,7 +97,7 @@ def build_graph_asset(
     return made
 
 
-def raise_for_tenants(failed: Mapping[str, GraphError]) -> None:
+def _raise_for_tenants(failed: Mapping[str, GraphError]) -> None:
     """Fail for tenants that failed, now that all others are done.
 
     Raises:

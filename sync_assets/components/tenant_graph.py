@@ -13,8 +13,7 @@ from sync_assets.automation.schedules import graph_schedule
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import attach_partition_metadata, markdown_table
 from sync_assets.components.progress import progress_of
-from sync_assets.components.source_graph import graph_key, raise_for_tenants
-from sync_assets.errors import GraphError
+from sync_assets.components.source_graph import graph_key
 from sync_assets.hashing import digest
 from sync_assets.partitions import GRAPH_TENANTS
 from sync_assets.services import Services
@@ -138,17 +137,12 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
 
 
 def _each_tenant(context: dg.AssetExecutionContext, name: str, work: Callable[[str], T]) -> dict[str, T]:
-    """What is done for each tenant of a run; one that fails keeps no other from it, and fails the run at its end."""
+    """What is done for each tenant of a run."""
     found: dict[str, T] = {}
-    failed: dict[str, GraphError] = {}
-    for number, tenant in enumerate(context.partition_keys):
-        progress_of(context)(f"graph {name}", number, len(context.partition_keys))
-        try:
-            found[tenant] = work(tenant)
-        except GraphError as error:
-            failed[tenant] = error
     with failures():
-        raise_for_tenants(failed)
+        for number, tenant in enumerate(context.partition_keys):
+            progress_of(context)(f"graph {name}", number, len(context.partition_keys))
+            found[tenant] = work(tenant)
     return found
 
 

@@ -428,6 +428,7 @@ def _print_next_steps(out: Console, servers: DemoServers) -> None:
         "  make dev                        the Dagster UI, with lineage, partitions and these runs\n"
         f"  sync-assets upstream serve --port {servers.port}   the demo company again, to change and sync\n"
         '  sync-assets search "..." --tenant acme --audience internal\n'
+        "  sync-assets graph show PK-2026-0302 --tenant polder --html ticket.html   a page to click through\n"
         "  sync-assets database stop       stops the embedded PostgreSQL\n"
         "Change the ticket portal's database, which the demo company makes anew at each start, and sync:\n"
         f'  python -c "{escape(change)}"\n'

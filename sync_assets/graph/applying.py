@@ -65,7 +65,8 @@ def apply_changes(store: GraphStore, extractor: Extractor, ref: StreamRef, chang
     changes are searched again by `settle`.
 
     Raises:
-        GraphError: the database is out of reach; nothing of the page was applied.
+        GraphRefusal: the database takes no such rows; nothing of the page was applied.
+        GraphError: it is out of reach; neither was anything.
     """
     with store.lock(ref.tenant), store.transaction() as connection:
         known = known_documents(connection, ref.tenant, [change.document_id for change in changes])
@@ -74,14 +75,14 @@ def apply_changes(store: GraphStore, extractor: Extractor, ref: StreamRef, chang
         todo: list[Change] = []
         for change in changes:
             before = known.get(change.document_id)
-            row = _row(ref, change, before, digest([change.content, change.version.modified_at]))
+            row = _row(ref, change, before, digest([_FIELDS_EXTRACTOR, change.content, change.version.modified_at]))
             outcome = outcomes[change.document_id] = _outcome(change, before, row.applied_digest)
             if outcome == "stale":
                 continue
             if outcome != "unchanged":
                 todo.append(change)
             # What only has a later version is recorded as well: an older observation must not undo it.
-            if before is None or outcome != "unchanged" or _is_later(row, before):
+            if before is None or outcome != "unchanged" or _is_other_version(row, before):
                 rows.append(row)
         record_documents(connection, ref.tenant, rows)
         if todo:
@@ -203,7 +204,7 @@ def _outcome(change: Change, known: KnownDocument | None, applied: str) -> str:
     return "added" if known is None or known.standing.deleted else "changed"
 
 
-def _is_later(row: DocumentRow, before: KnownDocument) -> bool:
+def _is_other_version(row: DocumentRow, before: KnownDocument) -> bool:
     standing = before.standing
     return (row.version.modified_at, row.version.observed_at, row.floor) != (
         standing.modified_at,

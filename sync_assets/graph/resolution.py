@@ -18,7 +18,10 @@ from sync_assets.graph.store_nodes import NodeRow
 from sync_assets.graph.store_state import Decision, Merge
 from sync_assets.relations import Entity
 
-__all__ = ["RESOLVED_KINDS", "resolve", "to_resolve"]
+__all__ = ["RESOLVED_KINDS", "RULE", "resolve", "to_resolve"]
+
+# Another one where equal entities may be merged otherwise.
+RULE = "resolution/1"
 
 # What more have in common tells nobody apart, and would take the time of all pairs of them.
 _LARGEST_BLOCK = 25

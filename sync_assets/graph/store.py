@@ -162,4 +162,6 @@ def _fault(error: BaseException | None) -> GraphError:
             f"The graph's database is out of reach: {line}.",
             "Check SYNC_ASSETS_GRAPH_URL, or SYNC_ASSETS_DATABASE_URL where that is not set.",
         )
-    return GraphRefusal(f"The graph's database refused: {line}.", "This is a fault of sync_assets; please report it.")
+    of_rows = psycopg.DataError | psycopg.IntegrityError | pymysql.DataError | pymysql.IntegrityError
+    kind = GraphRefusal if isinstance(error, of_rows) else GraphError
+    return kind(f"The graph's database refused: {line}.", "See its log; if it takes other writes, please report this.")

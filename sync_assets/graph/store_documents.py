@@ -25,7 +25,7 @@ class DocumentRow(NamedTuple):
     """A document as it was just applied.
 
     Attributes:
-        applied_digest: of all that its evidence was made of: entity, relations, texts, extractors.
+        applied_digest: of all that its evidence was made of but names and what searches texts.
         entity: what it stands for; None for a tombstone.
         visibility: of the document as a whole, with `principals` where it is restricted.
     """

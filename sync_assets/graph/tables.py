@@ -174,9 +174,17 @@ tenants = Table(
     metadata,
     _tenant(),
     Column("changes", BigInteger, nullable=False, comment="how often anything in the tenant's graph changed"),
-    Column("resolved", BigInteger, nullable=False, comment="changes when entities were last resolved"),
-    Column("compared", BigInteger, nullable=False, comment="changes when tickets were last compared"),
-    Column("summarised", BigInteger, nullable=False, comment="changes when the graph was last summed up"),
-    Column("extractor", words(), nullable=False, comment="what searched all texts; empty for several"),
+    Column("extractor", words(), comment="what searched all texts; empty for several, null for none yet"),
+    comment="Tenants that the graph has anything of",
+)
+
+steps = Table(
+    "graph_steps",
+    metadata,
+    _tenant(),
+    Column("step", key(_WORD), primary_key=True),
+    Column("changes", BigInteger, nullable=False, comment="of the tenant when the step was last done"),
+    Column("rule", words(), nullable=False, comment="what its result follows from beside the graph"),
+    Column("tries", BigInteger, nullable=False, comment="how often it lacked something; 0 for complete"),
     comment="How far what is made of whole graphs has come",
 )

@@ -4,12 +4,12 @@ What belongs here: questions and facts about documents and collections, each met
 which batch is applied when (`stages/`), and the vectors' cache (`embedding/cache.py`, over the same engine).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -19,10 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sync_assets.documents import Standing, Version
 from sync_assets.errors import FingerprintMismatch, LedgerError
 from sync_assets.ledger import tables as t
-from sync_assets.sources import LiveId
 from sync_assets.vector_stores import Collection
-
-T = TypeVar("T")
 
 
 class DocumentRow(NamedTuple):
@@ -148,25 +145,6 @@ class StreamRef(NamedTuple):
     stream: str
 
 
-class SweepDifference(NamedTuple):
-    """What a full listing says differently from the ledger.
-
-    Attributes:
-        wanted: ids that live upstream and are missing, changed, tombstoned here, or behind in a collection or the
-            graph; and ids of tombstones that one of those still holds.
-        rewound: those of them that are older upstream than in the ledger (restored from a backup, say).
-        gone: ids that the ledger has alive and the listing has not.
-        living: how many documents the ledger has alive.
-        listed: how many ids the listing had.
-    """
-
-    wanted: list[str]
-    rewound: set[str]
-    gone: list[str]
-    living: int
-    listed: int
-
-
 class Ledger:
     """The ledger over a PostgreSQL database; migrated on first use.
 
@@ -247,108 +225,6 @@ class Ledger:
         ]
         with self.transaction() as connection:
             connection.execute(statement, values)
-
-    def sweep_difference(
-        self,
-        ref: StreamRef,
-        listing: Iterable[LiveId],
-        collection_ids: Sequence[int],
-        graph: Iterable[AppliedVersion] | None = None,
-    ) -> SweepDifference:
-        """Compare a full listing with the ledger, in SQL: memory follows the difference.
-
-        An error from `listing` or `graph` passes through; nothing is changed by this method.
-
-        Args:
-            graph: what the graph has of the stream; None where the stream feeds none.
-        """
-        documents, applied = t.documents, t.collection_documents
-        live = sa.Table(
-            "live_ids",
-            sa.MetaData(),
-            sa.Column("record_id", sa.Text, primary_key=True),
-            sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
-            sa.Column("cheap_version", sa.Text, nullable=False),
-            prefixes=["TEMPORARY"],
-            postgresql_on_commit="DROP",
-        )
-        in_graph = sa.Table(
-            "in_graph",
-            sa.MetaData(),
-            sa.Column("document_id", sa.Text, primary_key=True),
-            sa.Column("modified_at", sa.DateTime(timezone=True), nullable=False),
-            sa.Column("observed_at", sa.DateTime(timezone=True), nullable=False),
-            sa.Column("deleted", sa.Boolean, nullable=False),
-            prefixes=["TEMPORARY"],
-            postgresql_on_commit="DROP",
-        )
-        of_stream = (
-            (documents.c.tenant == ref.tenant) & (documents.c.source == ref.source) & (documents.c.stream == ref.stream)
-        )
-        behind = [
-            ~sa.exists().where(
-                applied.c.collection_id == collection_id,
-                applied.c.tenant == documents.c.tenant,
-                applied.c.document_id == documents.c.document_id,
-                applied.c.modified_at == documents.c.modified_at,
-                applied.c.observed_at == documents.c.observed_at,
-                ~applied.c.dirty,
-            )
-            for collection_id in collection_ids
-        ]
-        if graph is not None:
-            same_version = (in_graph.c.modified_at == documents.c.modified_at) & (
-                in_graph.c.observed_at == documents.c.observed_at
-            )
-            behind.append(~sa.exists().where(in_graph.c.document_id == documents.c.document_id, same_version))
-        with self.transaction() as connection:
-            live.create(connection)
-            in_graph.create(connection)
-            add = insert(live).on_conflict_do_nothing()
-            for page in _pages(listing, 1000):
-                connection.execute(add, [item.model_dump() for item in page])
-            for page in _pages(graph or (), 1000):
-                connection.execute(insert(in_graph), [version._asdict() for version in page])
-            joined = live.outerjoin(documents, of_stream & (documents.c.record_id == live.c.record_id))
-            wanted = (
-                sa.select(live.c.record_id)
-                .select_from(joined)
-                .where(
-                    documents.c.document_id.is_(None)
-                    | documents.c.deleted
-                    | (documents.c.modified_at != live.c.modified_at)
-                    | (documents.c.cheap_version != live.c.cheap_version)
-                    | sa.or_(sa.false(), *behind)
-                )
-            )
-            rewound = (
-                sa.select(live.c.record_id)
-                .select_from(joined)
-                .where(~documents.c.deleted, documents.c.modified_at > live.c.modified_at)
-            )
-            lingering = sa.select(documents.c.record_id).where(
-                of_stream,
-                documents.c.deleted,
-                sa.exists().where(
-                    applied.c.collection_id
-                    == sa.any_(sa.bindparam(None, list(collection_ids), type_=sa.ARRAY(sa.Integer))),
-                    applied.c.tenant == documents.c.tenant,
-                    applied.c.document_id == documents.c.document_id,
-                    ~applied.c.deleted | applied.c.dirty,
-                )
-                | sa.exists().where(in_graph.c.document_id == documents.c.document_id, ~in_graph.c.deleted),
-            )
-            alive = of_stream & ~documents.c.deleted
-            gone = sa.select(documents.c.record_id).where(
-                alive, ~sa.exists().where(live.c.record_id == documents.c.record_id)
-            )
-            return SweepDifference(
-                wanted=sorted({*connection.scalars(wanted), *connection.scalars(lingering)}),
-                rewound=set(connection.scalars(rewound)),
-                gone=sorted(connection.scalars(gone)),
-                living=connection.scalar(sa.select(sa.func.count()).where(alive)) or 0,
-                listed=connection.scalar(sa.select(sa.func.count()).select_from(live)) or 0,
-            )
 
     # Collections
 
@@ -584,6 +460,13 @@ class Ledger:
         with self.transaction() as connection:
             return connection.scalar(query)
 
+    def forget_progress(self, tenant: str, stage: str) -> None:
+        """Drop the windows and watermarks of a tenant's later stage, so that everything is brought to it again."""
+        windows, marks = t.windows.c, t.watermarks.c
+        with self.transaction() as connection:
+            connection.execute(sa.delete(t.windows).where(windows.tenant == tenant, windows.stage == stage))
+            connection.execute(sa.delete(t.watermarks).where(marks.tenant == tenant, marks.store == stage))
+
     def record_windows(self, stage: str, source: str, stream: str, rows: Mapping[tuple[str, str], WindowState]) -> None:
         """Record stored partitions by (tenant, window); rows that say what stands there already are not written."""
         if not rows:
@@ -758,14 +641,3 @@ def _version_values(version: Version, floor: datetime, deleted: bool) -> dict[st
         "floor": floor,
         "deleted": deleted,
     }
-
-
-def _pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    page: list[T] = []
-    for item in items:
-        page.append(item)
-        if len(page) == size:
-            yield page
-            page = []
-    if page:
-        yield page

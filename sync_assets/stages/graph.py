@@ -4,7 +4,7 @@ Streams of tickets feed it by their chunks, the others by their documents; what 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -17,7 +17,8 @@ from sync_assets.documents import GRAPH_FIELD, Told, Version, Visibility
 from sync_assets.errors import GraphRefusal
 from sync_assets.graph.applying import Change, apply_changes
 from sync_assets.graph.evidence import Text
-from sync_assets.ledger import StreamRef
+from sync_assets.graph.store_tenants import is_known
+from sync_assets.ledger import StreamRef, WindowState
 from sync_assets.services import Services
 from sync_assets.stages import Context, QuarantineDesk, Report, advance_watermarks, record_states
 
@@ -25,13 +26,18 @@ STAGE = "graph"
 _NO_NUL = str.maketrans({"\0": "\ufffd"})
 
 
-def apply_to_graph(context: Context, batch: Batch) -> Report:
+def apply_to_graph(context: Context, batch: Batch, upstream: Mapping[tuple[str, str], WindowState]) -> Report:
     """Bring the graph in line with a batch of chunks or documents; `graph.applying.settle` is to follow.
+
+    Args:
+        upstream: how far upstream was known when the batch was stored, by (tenant, window), as `Report.after` has it.
 
     Raises:
         GraphError: its database can't be reached; what was applied before stays, the next run does the rest.
     """
-    report = Report.after(context, batch.layout.stage, STAGE, batch.partitions)
+    report = Report.of(STAGE, batch.partitions)
+    report.upstream.update(upstream)
+    _distrust_what_was_lost(context, {partition.tenant for partition in batch.partitions})
     desk = QuarantineDesk(context, report)
     for partition, table in batch.document_pages():
         changes, failed = _changes(table)
@@ -40,13 +46,21 @@ def apply_to_graph(context: Context, batch: Batch) -> Report:
             change = changes[record_id]
             report.count(partition, outcome)
             report.count(partition, "documents", not change.deleted)
-            if outcome != "stale":
-                report.digests[partition].add([change.document_id, change.content])
+            report.digests[partition].add([change.document_id, change.content])
         desk.settle(partition, failed | refused, list(changes))
         context.advance(partition.tenant, STAGE, report.total("documents"), report.upstream_rows)
     record_states(context, report)()
     _advance_watermarks(context, report)
     return report
+
+
+def _distrust_what_was_lost(context: Context, tenants: Collection[str]) -> None:
+    """Where the graph has nothing of a tenant, all that the ledger says of it is of another graph, or of a lost one."""
+    for tenant in tenants:
+        with context.services.graph.transaction() as connection:
+            known = is_known(connection, tenant)
+        if not known:
+            context.services.ledger.forget_progress(tenant, STAGE)
 
 
 def _advance_watermarks(context: Context, report: Report) -> None:
@@ -81,7 +95,7 @@ def _apply_or_isolate(
         try:
             outcomes |= _apply(services, ref, {record_id: change})
         except (GraphRefusal, ValueError) as error:
-            failed[record_id] = str(error)
+            failed[record_id] = _reason(error) if isinstance(error, ValueError) else str(error)
     return outcomes, failed
 
 

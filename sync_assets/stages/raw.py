@@ -22,6 +22,7 @@ from sync_assets.documents import RAW_SCHEMA, Record, document_id
 from sync_assets.errors import GraphError, SourceError
 from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import AppliedVersion, WindowState
+from sync_assets.ledger.sweeps import sweep_difference
 from sync_assets.sources import Hidden, LiveId, Source
 from sync_assets.stages import Context, Report
 
@@ -187,7 +188,8 @@ class _TenantExtraction:
         registered = [services.ledger.active_collection(store, stream.collection) for store in stream.stores]
         hidden: list[Hidden] = []
         try:
-            difference = services.ledger.sweep_difference(
+            difference = sweep_difference(
+                services.ledger,
                 self._ref,
                 _shown(self._account.live_ids(stream.name), hidden),
                 [_NO_COLLECTION if collection is None else collection.id for collection in registered],
@@ -217,7 +219,7 @@ class _TenantExtraction:
         self._fetch_authoritative([*wanted, *gone])
 
     def _graph_is_there(self) -> bool:
-        """Whether the graph has the stream and can be compared; that it can't is told, and stops nothing else."""
+        """Whether the stream feeds a graph that can be reached; that it can't be is told, and stops nothing else."""
         if self._context.stream.graph is None:
             return False
         try:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sync_assets.documents import Visibility
 from sync_assets.graph.evidence import Evidence, Subject
 from sync_assets.graph.health import Health, health
-from sync_assets.graph.resolution import resolve, to_resolve
+from sync_assets.graph.resolution import RULE, resolve, to_resolve
 from sync_assets.graph.similarity import (
     ROLES,
     THRESHOLDS,
@@ -38,12 +38,12 @@ from sync_assets.graph.store_state import (
     vectors,
 )
 from sync_assets.graph.store_tenants import Step, record_step
-from sync_assets.hashing import text_hash
+from sync_assets.hashing import digest, text_hash
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.services import Services
 from sync_assets.stages import Stream
 
-_EXTRACTOR = "similarity/1"
+_EXTRACTOR, _SUMMARY = "similarity/1", "summary/1"
 _PLACE = "similarity"
 # In place of the digest of what a vector was made of, where not all of that had vectors.
 _INCOMPLETE = ""
@@ -58,7 +58,7 @@ def resolve_entities(services: Services, tenant: str) -> dict[str, int]:
         found = to_resolve(nodes(connection, tenant), decided)
         merges = resolve(found, decided)
         changed = replace_merges(connection, tenant, merges)
-        record_step(connection, tenant, Step.RESOLVED)
+        record_step(connection, tenant, Step.RESOLUTION, RULE)
     return {"entities": len(found), "merged": len(merges), "changed": changed}
 
 
@@ -78,7 +78,7 @@ def summarise(services: Services, tenant: str) -> Summary:
     state = health(services.graph, tenant)
     with services.graph.lock(tenant), services.graph.transaction() as connection:
         found = statistics(connection, tenant)
-        record_step(connection, tenant, Step.SUMMARISED)
+        record_step(connection, tenant, Step.SUMMARY, _SUMMARY)
     counts = {"nodes": found.nodes, "edges": found.edges, "evidence": found.evidence}
     named = {name: {str(kind): number for kind, number in kinds.items()} for name, kinds in counts.items()}
     return Summary(named, state)
@@ -88,26 +88,58 @@ def find_similar(services: Services, tenant: str, streams: Sequence[Stream]) -> 
     """Find the tickets of a tenant that are alike, by model; counts of tickets, vectors made anew and pairs.
 
     A ticket's vector is the mean of those of its first chunks (`similarity.ROLES`) that all its readers may see; they
-    come from the cache, and a ticket without any there has none. Where some are missing, it is made again next time.
+    come from the cache, and a ticket without any there has none. Where some are lacking, the tenant stays behind and is
+    tried again some times.
 
     Raises:
         GraphError: the graph's database is out of reach; all is left as it was.
     """
-    by_model: dict[str, set[tuple[str, str]]] = {}
-    for stream in streams:
-        if stream.graph == "chunks":
-            by_model.setdefault(stream.model or services.settings.model, set()).add((stream.source, stream.name))
     with services.graph.lock(tenant), services.graph.transaction() as connection:
-        found = [_Alike(services, connection, tenant, model, places).find() for model, places in by_model.items()]
+        found = [
+            _Alike(services, connection, tenant, model, places).find()
+            for model, places in _by_model(services, streams).items()
+        ]
         keep_spaces(connection, tenant, [one.space for one in found])
         evidence = [row for one in found for row in one.evidence]
         refresh(connection, tenant, replace_similarity(connection, tenant, None, evidence))
-        record_step(connection, tenant, Step.COMPARED)
+        complete = not any(one.lacking for one in found)
+        record_step(connection, tenant, Step.SIMILARITY, _similarity_rule(services, streams), complete=complete)
     return {
         "tickets": sum(one.tickets for one in found),
         "changed": sum(one.changed for one in found),
         "pairs": len(evidence),
+        "lacking": sum(one.lacking for one in found),
     }
+
+
+def rules(services: Services, streams: Sequence[Stream]) -> dict[Step, str]:
+    """All that the result of each step follows from beside the graph, for `tenants_behind`."""
+    return {Step.RESOLUTION: RULE, Step.SIMILARITY: _similarity_rule(services, streams), Step.SUMMARY: _SUMMARY}
+
+
+def _similarity_rule(services: Services, streams: Sequence[Stream]) -> str:
+    by_model = _by_model(services, streams).items()
+    return digest(
+        [[_space(services, model), _threshold(model), sorted(map(list, places))] for model, places in sorted(by_model)]
+    )
+
+
+def _by_model(services: Services, streams: Sequence[Stream]) -> dict[str, set[tuple[str, str]]]:
+    """Source and name of the streams of tickets, by the model of their vectors."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for stream in streams:
+        if stream.graph == "chunks":
+            found.setdefault(stream.model or services.settings.model, set()).add((stream.source, stream.name))
+    return found
+
+
+def _space(services: Services, model: str) -> str:
+    """Where vectors and neighbours are kept: another rule or model makes others of the same chunks."""
+    return f"{_EXTRACTOR} {services.embedder(model).fingerprint.key}"
+
+
+def _threshold(model: str) -> float:
+    return THRESHOLDS.get(model, max(THRESHOLDS.values()))
 
 
 class _Found(NamedTuple):
@@ -116,11 +148,13 @@ class _Found(NamedTuple):
     Attributes:
         space: where their vectors are kept.
         changed: vectors that were made anew.
+        lacking: chunks that have no vector in the cache yet.
     """
 
     space: str
     tickets: int
     changed: int
+    lacking: int
     evidence: list[Evidence]
 
 
@@ -134,12 +168,12 @@ class _Alike:
         self._connection = connection
         self._tenant = tenant
         self._fingerprint = services.embedder(model).fingerprint.key
-        # Another rule makes other vectors and neighbours of the same chunks.
-        self._space = f"{_EXTRACTOR} {self._fingerprint}"
-        self._threshold = THRESHOLDS.get(model, max(THRESHOLDS.values()))
+        self._space = _space(services, model)
+        self._threshold = _threshold(model)
         living = living_documents(connection, tenant, NodeKind.TICKET, places)
         self._living = {one.document_id: one for one in living}
         self._stored = {row.document_id: row for row in vectors(connection, tenant, self._space)}
+        self._lacking = 0
 
     def find(self) -> _Found:
         made = self._made()
@@ -154,7 +188,7 @@ class _Alike:
         )
         self._keep(rows, lasting(neighbours))
         evidence = self._evidence(mutual_pairs(neighbours, self._threshold))
-        return _Found(self._space, len(self._living), len(changed), evidence)
+        return _Found(self._space, len(self._living), len(changed), self._lacking, evidence)
 
     def _is_current(self, document_id: str) -> bool:
         row, living = self._stored.get(document_id), self._living.get(document_id)
@@ -171,6 +205,7 @@ class _Alike:
                 self._tenant, self._fingerprint, sorted({one for found in hashes.values() for one in found})
             )
             for document_id, found in hashes.items():
+                self._lacking += sum(one not in cached for one in found)
                 if rows := [cached[one] for one in found if one in cached]:
                     living = self._living[document_id]
                     vector = rounded(np.asarray(rows, dtype=np.float64).mean(axis=0))

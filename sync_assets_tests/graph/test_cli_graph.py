@@ -25,7 +25,7 @@ class Home(Installation):
     """An installation that has the small graph, and no upstream."""
 
     def write_tenants(self, **keys: str) -> None:
-        self.tenants_file.write_text("tenants: {}\n")
+        self.tenants_file.write_text("tenants: {polder: {freshdesk: {base_url: https://a.example, api_key: key}}}\n")
 
     def graph(self, *arguments: str, tenant: str = TENANT, code: int = 0) -> str:
         """What a command prints; on stderr where it is to fail."""
@@ -102,6 +102,10 @@ def test_an_ambiguous_name_lists_who_may_be_meant(shared: Home) -> None:
 
 def test_an_unknown_node_and_an_empty_graph_are_errors_with_a_remedy(shared: Home) -> None:
     assert "no node 'nobody'" in shared.graph("show", "nobody", code=2)
+    assert "NODE is empty." in shared.graph("show", " ", code=2)
+    assert "are both" in shared.graph("path", "#12", "12", code=2)
+    assert "never the same" in shared.graph("merge", "#12", "Sanne de Wit", code=2)
+    assert "suffix .png" in shared.graph("show", "#12", "--png", ".", code=2)
     assert "sync-assets sync --tenant polder" in shared.graph("stats", tenant="polder", code=1)
     assert "--audience is public or internal" in shared.graph("stats", "--audience", "restricted", code=2)
 
@@ -122,7 +126,7 @@ def test_a_path_explains_why_two_belong_together(shared: Home) -> None:
     sentence = '#12 "Printing fails" MENTIONS 0x80070005, which #40 "No paper comes" MENTIONS'
     assert sentence in shared.graph("path", "#12", "#40")
     assert shared.json("path", "#12", "#40")["paths"][0]["sentence"] == sentence
-    assert "No path of at most 1 edges" in shared.graph("path", "#12", "#40", "--longest", "1")
+    assert "No path of 1 edges or fewer" in shared.graph("path", "#12", "#40", "--longest", "1")
 
 
 def test_related_lists_the_ticket_that_solved_the_same_first(shared: Home) -> None:
@@ -204,6 +208,6 @@ def test_a_rebuild_finds_what_was_lost_and_tells_what_it_did(own: Home, tmp_path
 
 
 def test_a_rebuild_of_a_misspelt_tenant_is_an_error_and_leaves_no_trace(own: Home) -> None:
-    assert "The graph of 'typo' is empty" in own.graph("rebuild", tenant="typo", code=1)
+    assert "Unknown tenant 'typo'." in own.graph("rebuild", tenant="typo", code=2)
     with own.services() as services, services.graph.transaction() as connection:
         assert searched_with(connection, "typo") is None

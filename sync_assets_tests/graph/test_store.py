@@ -53,7 +53,7 @@ from sync_assets.graph.store_state import (
     unpin,
     vectors,
 )
-from sync_assets.graph.store_tenants import count_change
+from sync_assets.graph.store_tenants import Step, count_change, record_step
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.vector_stores import Audience
 from sync_assets_tests import mariadb
@@ -604,6 +604,7 @@ def test_forgetting_a_tenant_leaves_nothing_of_it_and_all_of_another(store: Grap
             pin(connection, tenant, Decision("a:a", "a:b", "same", "", NOON))
             put_vectors(connection, tenant, "m", [VectorRow("d1", "ticket:1", "0", b"\0", [])])
             count_change(connection, tenant)
+            record_step(connection, tenant, Step.SUMMARY, "summary/1")
     store.forget(TENANT)
     with store.transaction() as connection:
         for table in t.metadata.sorted_tables:

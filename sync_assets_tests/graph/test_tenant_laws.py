@@ -21,13 +21,13 @@ from sync_assets.graph.applying import Change, apply_changes, settle
 from sync_assets.graph.evidence import Text
 from sync_assets.graph.store_nodes import edges, nodes
 from sync_assets.graph.store_state import Decision, merges, pin
-from sync_assets.graph.store_tenants import Step, count_change, record_step, tenants_behind
+from sync_assets.graph.store_tenants import count_change, tenants_behind
 from sync_assets.hashing import text_hash
 from sync_assets.relations import EdgeKind, Entity, NodeKind, Relation
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Stream, tenant_graph
-from sync_assets.stages.tenant_graph import find_similar, resolve_entities
+from sync_assets.stages.tenant_graph import find_similar, resolve_entities, rules, summarise
 from sync_assets_tests.dagster_assets.world import fresh_database
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -172,7 +172,7 @@ def test_another_threshold_or_rule_counts_though_no_vector_changed(
     tenant.happen(Round([ticket(1, ("a",) * 4), ticket(2, ("b",) * 4)], is_made=True))
     assert tenant.pairs() == 1
     monkeypatch.setitem(similarity.THRESHOLDS, "hash-2", 0.95)
-    assert tenant.make() == {"tickets": 2, "changed": 0, "pairs": 0}
+    assert tenant.make() == {"tickets": 2, "changed": 0, "pairs": 0, "lacking": 0}
     assert tenant.pairs() == 0
     monkeypatch.delitem(similarity.THRESHOLDS, "hash-2")
     monkeypatch.setattr(tenant_graph, "_EXTRACTOR", "similarity/2")
@@ -204,12 +204,41 @@ def test_tickets_are_compared_up_to_the_graph_as_it_is_also_where_there_are_none
     tenant = f"tenant{next(_numbers)}"
     with services.graph.transaction() as connection:
         count_change(connection, tenant)
-        record_step(connection, tenant, Step.RESOLVED)
-        record_step(connection, tenant, Step.SUMMARISED)
-        assert tenant in tenants_behind(connection)
-    assert find_similar(services, tenant, []) == {"tickets": 0, "changed": 0, "pairs": 0}
+    resolve_entities(services, tenant)
+    summarise(services, tenant)
+    assert is_behind(services, tenant, [])
+    assert find_similar(services, tenant, [])["tickets"] == 0
+    assert not is_behind(services, tenant, [])
+
+
+def test_a_tenant_stays_behind_while_vectors_are_lacking_but_not_for_ever(services: Services) -> None:
+    tenant = Tenant(services)
+    text = "printer is broken"
+    tenant.happen(Round([ticket(1, (text,) * 4), ticket(2, (text,) * 4)], is_made=True))
+    assert (tenant.is_behind(), tenant.pairs()) == (True, 0)
+    tenant.happen(Round(embedded=[(text, "hash-2")], is_made=True))
+    assert (tenant.is_behind(), tenant.pairs()) == (False, 1)
+
+    tenant.happen(Round([ticket(3, ("no heat",) * 4)]))
+    tries = services.settings.quarantine_max_attempts
+    seen = [(tenant.make()["lacking"] > 0, tenant.is_behind()) for _ in range(tries)]
+    assert seen == [(True, True)] * (tries - 1) + [(True, False)]
+
+
+def test_another_model_leaves_a_tenant_behind_though_nothing_changed(services: Services) -> None:
+    tenant = Tenant(services)
+    text = "printer is broken"
+    embedded = [(text, model) for model in MODELS]
+    tenant.happen(Round([ticket(1, (text,) * 4), ticket(2, (text,) * 4)], embedded=embedded, is_made=True))
+    assert not tenant.is_behind()
+    tenant.happen(Round(models=("hash-3", "hash-3")))
+    assert tenant.is_behind()
+
+
+def is_behind(services: Services, tenant: str, streams: Sequence[Stream]) -> bool:
     with services.graph.transaction() as connection:
-        assert tenant not in tenants_behind(connection)
+        most = services.settings.quarantine_max_attempts
+        return tenant in tenants_behind(connection, rules(services, streams), most)
 
 
 def test_a_person_is_called_as_the_newest_ticket_says_though_only_its_time_is_new(services: Services) -> None:
@@ -266,7 +295,12 @@ class Tenant:
 
     def make(self) -> dict[str, int]:
         resolve_entities(self._services, self._name)
-        return find_similar(self._services, self._name, self._streams())
+        found = find_similar(self._services, self._name, self._streams())
+        summarise(self._services, self._name)
+        return found
+
+    def is_behind(self) -> bool:
+        return is_behind(self._services, self._name, self._streams())
 
     def shown(self) -> dict[str, Any]:
         """Nodes, edges and merges, and evidence and vectors, without the tenant."""

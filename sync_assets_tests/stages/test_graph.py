@@ -9,15 +9,19 @@ import orjson
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from sync_assets.batches import BatchWriter, Partition
 from sync_assets.documents import GRAPH_FIELD
+from sync_assets.errors import GraphError
 from sync_assets.graph import tables as t
 from sync_assets.graph.applying import rebuild, settle
+from sync_assets.graph.store import GraphStore
 from sync_assets.graph.store_evidence import evidence_of_edge
 from sync_assets.graph.store_nodes import edges, nodes
 from sync_assets.io_managers.object_storage import stored_batch
 from sync_assets.ledger import QuarantinedRecord
+from sync_assets.postgres import database_url
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Report, Stream
@@ -56,9 +60,11 @@ class World:
 
     def apply(self, windows: Sequence[Partition]) -> Report:
         """The stored files of windows into the graph."""
+        context = self.chain.context()
+        upstream = Report.after(context, "chunks", "graph", windows).upstream
         batch = stored_batch(self.services.storage, self.chain.stream.layout("chunks"), windows)
         assert batch is not None
-        report = apply_to_graph(self.chain.context(), batch)
+        report = apply_to_graph(context, batch, upstream)
         settle(self.services.graph, self.services.extractor, self.tenant)
         return report
 
@@ -278,3 +284,47 @@ def test_a_mark_does_not_begin_after_windows_that_never_came_into_the_graph(worl
     assert (world.living(), world.mark()) == ({"2"}, None)
     world.sync()
     assert (world.living(), world.mark()) == ({"0", "1", "2"}, START + 3 * DAY)
+
+
+def test_a_database_that_takes_nothing_is_a_failure_and_no_fault_of_the_documents(world: World) -> None:
+    for number in range(3):
+        world.write(str(number), 0, "printer on fire")
+    kept = world.services.graph
+    read_only = GraphStore(database_url(world.services.settings))
+    event.listen(read_only.engine, "begin", lambda connection: connection.exec_driver_sql("SET TRANSACTION READ ONLY"))
+    world.services.__dict__["graph"] = read_only
+    try:
+        with pytest.raises(GraphError, match="read-only"):
+            world.sync()
+    finally:
+        world.services.__dict__["graph"] = kept
+        read_only.close()
+    assert (world.held(), world.mark()) == ([], None)
+    world.sync()
+    assert world.living() == {"0", "1", "2"}
+
+
+def test_a_graph_that_was_lost_is_filled_again_from_the_start(world: World) -> None:
+    world.write("1", 0, "printer on fire")
+    world.write("2", 1, "no heat")
+    world.sync()
+    assert world.mark() is not None
+    world.services.graph.forget(world.tenant)
+    world.write("3", 2, "the valve leaks")
+    world.sync(2)
+    assert world.living() == {"3"}
+    assert world.mark() is None, "older windows are lacking"
+    assert world.services.ledger.first_missing(world.ref, "graph") == world.windows(0)[0].window
+    world.sync()
+    assert world.living() == {"1", "2", "3"}
+    assert world.mark() is not None
+
+
+def test_a_repeated_run_has_the_data_version_of_the_first(world: World) -> None:
+    world.write("1", 0, "printer on fire")
+    world.chain.sync(world.windows(0))
+    world.write("1", 1, "printer on fire again")
+    world.chain.sync(world.windows(1))
+    first, second = (world.apply(world.windows(0, 1)) for _ in range(2))
+    assert second.total("stale") > 0
+    assert first.data_version == second.data_version

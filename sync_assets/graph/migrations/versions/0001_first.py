@@ -19,6 +19,7 @@ _TABLES = (
     "graph_decisions",
     "graph_vectors",
     "graph_tenants",
+    "graph_steps",
 )
 
 
@@ -177,11 +178,25 @@ def upgrade() -> None:
         sa.Column(
             "changes", sa.BigInteger(), nullable=False, comment="how often anything in the tenant's graph changed"
         ),
-        sa.Column("resolved", sa.BigInteger(), nullable=False, comment="changes when entities were last resolved"),
-        sa.Column("compared", sa.BigInteger(), nullable=False, comment="changes when tickets were last compared"),
-        sa.Column("summarised", sa.BigInteger(), nullable=False, comment="changes when the graph was last summed up"),
-        sa.Column("extractor", words(), nullable=False, comment="what searched all texts; empty for several"),
+        sa.Column(
+            "extractor", words(), nullable=True, comment="what searched all texts; empty for several, null for none yet"
+        ),
         sa.PrimaryKeyConstraint("tenant"),
+        comment="Tenants that the graph has anything of",
+    )
+    op.create_table(
+        "graph_steps",
+        sa.Column("tenant", key(64), nullable=False),
+        sa.Column("step", key(64), nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False, comment="of the tenant when the step was last done"),
+        sa.Column("rule", words(), nullable=False, comment="what its result follows from beside the graph"),
+        sa.Column(
+            "tries",
+            sa.BigInteger(),
+            nullable=False,
+            comment="how often it lacked something; 0 for complete",
+        ),
+        sa.PrimaryKeyConstraint("tenant", "step"),
         comment="How far what is made of whole graphs has come",
     )
 
