@@ -81,7 +81,7 @@ class Entity(BaseModel):
     @property
     def node_id(self) -> str:
         """`kind:key`, at most 200 characters: the end of a longer one is a digest of the whole."""
-        whole = f"{self.kind.value}:{self.key}"
+        whole = f"{self.kind}:{self.key}"
         return whole if len(whole) <= _LONGEST_ID else f"{whole[:_KEPT]}~{digest(whole)}"
 
 

@@ -200,7 +200,8 @@ class _Said:
     """What many rows share, which is worked out once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Entity, str, str | None]] = {}
+        # With the entity, which keeps its id for as long.
+        self._known: dict[int, tuple[Entity, tuple[str, str | None]]] = {}
         self.hash = cache(text_hash)
         self.json = cache(_json)
         self.when = cache(_microseconds)
@@ -210,9 +211,9 @@ class _Said:
         known = self._known.get(id(entity))
         if known is None:
             says = entity.name or entity.aliases or entity.facts or entity.scope
-            known = (entity, entity.node_id, entity.model_dump_json() if says else None)
-            self._known[id(entity)] = known
-        return known[1:]
+            told = orjson.dumps(vars(entity)).decode() if says else None
+            known = self._known[id(entity)] = (entity, (entity.node_id, told))
+        return known[1]
 
 
 def _json(principals: tuple[str, ...]) -> str:

@@ -174,7 +174,7 @@ def _told(connection: sa.Connection, tenant: str, node_ids: Collection[str]) -> 
     if not node_ids:
         return {}
     query = sa.select(t.nodes.c.node_id, t.nodes.c.entity).where(_among_nodes(connection, tenant, node_ids))
-    return {row.node_id: row.entity for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query).all()}
 
 
 def _among_nodes(connection: sa.Connection, tenant: str, node_ids: Collection[str]) -> sa.ColumnElement[bool]:

@@ -86,7 +86,7 @@ def _draw_lines(axes: "Axes", picture: Picture) -> None:
                 (source.x, source.y),
                 (target.x, target.y),
                 connectionstyle=f"arc3,rad={-line.bend}",
-                arrowstyle="-|>",
+                arrowstyle="-" if line.kind == EdgeKind.SIMILAR_TO else "-|>",
                 mutation_scale=13,
                 shrinkA=source.radius * 0.72 + 2,
                 shrinkB=target.radius * 0.72 + 3,
