@@ -65,16 +65,10 @@ def _round(
     database: Callable[[], AbstractContextManager[str]],
     write_bare: Callable[[sa.Connection, sa.Table, list[Any]], None],
 ) -> _Seconds:
-    given = [
-        (
-            [f"{TENANT}_freshdesk_{number}" for number in numbers],
-            [row for number in numbers for row in _evidence(number)],
-        )
-        for numbers in pages(range(DOCUMENTS), DOCUMENTS_IN_A_TRANSACTION)
-    ]
     with database() as url, closing(GraphStore(url)) as store:
         store.forget(TENANT)
-        written = _timed(lambda: _sync(store, given))
+        batches = pages(range(DOCUMENTS), DOCUMENTS_IN_A_TRANSACTION)
+        written = sum(_sync(store, numbers) for numbers in batches)
         held = _held(store)
         alone = _timed(lambda: _write_bare(store, held, (t.nodes, t.edges), write_bare))
         evidence = _timed(lambda: _write_bare(store, held, (t.evidence,), write_bare))
@@ -91,10 +85,16 @@ def _held(store: GraphStore) -> dict[sa.Table, list[Any]]:
         return {table: [tuple(row) for row in connection.execute(sa.select(table))] for table in _WRITTEN}
 
 
-def _sync(store: GraphStore, given: list[tuple[list[str], list[Evidence]]]) -> None:
-    for document_ids, rows in given:
+def _sync(store: GraphStore, numbers: Sequence[int]) -> float:
+    """Write what some documents tell; the seconds that it takes."""
+    document_ids = [f"{TENANT}_freshdesk_{number}" for number in numbers]
+    rows = [row for number in numbers for row in _evidence(number)]
+
+    def write() -> None:
         with store.lock(TENANT), store.transaction() as connection:
             refresh(connection, TENANT, replace_evidence(connection, TENANT, document_ids, rows))
+
+    return _timed(write)
 
 
 def _evidence(number: int) -> Iterator[Evidence]:

@@ -3,7 +3,7 @@
 What belongs here: how rows reach a table. What does not: which rows (`store_*.py`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -45,30 +45,17 @@ def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> N
         _insert(connection, table, rows)
 
 
-def write_changes(
-    connection: sa.Connection, table: sa.Table, before: Mapping[Any, Row], now: Mapping[Any, Row]
-) -> list[Any]:
-    """Write rows that are new or differ from what is stored; the caller deletes what is gone.
-
-    New rows go straight into the table: nobody else writes a tenant's rows while its lock is held.
+def insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:
+    """Write rows of which none is in the table.
 
     Args:
-        before, now: rows by whatever tells them apart.
-
-    Returns:
-        Keys of the rows that were written.
+        rows: PostgreSQL takes them in while the next ones are made, so they must not ask the connection for anything.
     """
-    new = [key for key in now if key not in before]
-    changed = [key for key, row in now.items() if key in before and before[key] != row]
-    if new:
-        rows = [now[key] for key in new]
-        if connection.dialect.name == "postgresql":
-            with _driver(connection).cursor() as cursor:
-                _copy(cursor, table, table.name, rows)
-        else:
-            _insert(connection, table, rows)
-    upsert(connection, table, [now[key] for key in changed])
-    return [*new, *changed]
+    if connection.dialect.name == "postgresql":
+        with _driver(connection).cursor() as cursor:
+            _copy(cursor, table, table.name, rows)
+    else:
+        _insert(connection, table, rows)
 
 
 def among(connection: sa.Connection, column: sa.ColumnElement[str], values: Collection[str]) -> sa.ColumnElement[bool]:
@@ -128,7 +115,7 @@ def _merge(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> N
         cursor.execute("DROP TABLE staging")
 
 
-def _copy(cursor: psycopg.Cursor[Any], table: sa.Table, name: str, rows: Sequence[Row]) -> None:
+def _copy(cursor: psycopg.Cursor[Any], table: sa.Table, name: str, rows: Iterable[Row]) -> None:
     """COPY rows of `table` into the table `name`, which has the same columns."""
     names = sql.SQL(", ").join(map(sql.Identifier, table.columns.keys()))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(name), names)
@@ -138,7 +125,7 @@ def _copy(cursor: psycopg.Cursor[Any], table: sa.Table, name: str, rows: Sequenc
             copy.write_row(row)
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+def _insert(connection: sa.Connection, table: sa.Table, rows: Iterable[Row]) -> None:
     """INSERT; PyMySQL makes statements of many rows of it, as long as it recognises their form."""
     quote = connection.dialect.identifier_preparer.quote
     names = ", ".join(map(quote, table.columns.keys()))
@@ -146,13 +133,12 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> 
     replaced = ", ".join(f"{quote(name)} = VALUES({quote(name)})" for name in _others(table))
     statement = f"INSERT INTO {quote(table.name)} ({names}) VALUES ({marks}) ON DUPLICATE KEY UPDATE {replaced}"  # noqa: S608
     converters = [_converter(column, connection.dialect) for column in table.columns]
-    connection.exec_driver_sql(
-        statement,
-        [
-            tuple(value if convert is None else convert(value) for convert, value in zip(converters, row, strict=True))
-            for row in rows
-        ],
-    )
+    converted = [
+        tuple(value if convert is None else convert(value) for convert, value in zip(converters, row, strict=True))
+        for row in rows
+    ]
+    if converted:
+        connection.exec_driver_sql(statement, converted)
 
 
 def _others(table: sa.Table) -> list[str]:

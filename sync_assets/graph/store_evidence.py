@@ -4,7 +4,7 @@ What belongs here: rows of evidence, and which nodes and edges their changes tou
 to (`store_nodes.py`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import chain
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from sync_assets.documents import Visibility
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import Row, among, pages, write_changes
+from sync_assets.graph.bulk import Row, among, insert, pages, upsert
 from sync_assets.graph.evidence import Evidence
 from sync_assets.hashing import digest, text_hash
 from sync_assets.relations import EdgeKind, Entity, NodeKind
@@ -46,6 +46,14 @@ class Touched(NamedTuple):
         """Add what another change has touched."""
         self.nodes.update(other.nodes)
         self.edges.update(other.edges)
+
+    def add(self, row: Row) -> None:
+        """Add what a row of evidence names."""
+        source, edge, target = row[_SOURCE], row[_EDGE], row[_TARGET]
+        self.nodes.add(source)
+        if edge is not None:
+            self.nodes.add(target)
+            self.edges.add((source, _KINDS[edge], target))
 
 
 def replace_evidence(
@@ -146,25 +154,41 @@ def _write_difference(
         before: may have a row twice.
     """
     stored = {row[_ID]: tuple(row) for row in before}
-    wanted = _wanted(tenant, rows)
-    gone = [row for evidence_id, row in stored.items() if evidence_id not in wanted]
-    for page in pages(gone):
+    touched = Touched(set(), set())
+    met: set[str] = set()
+    changed: list[Row] = []
+
+    def new() -> Iterator[Row]:
+        for row in _wanted(tenant, rows):
+            if row[_ID] in met:
+                continue
+            met.add(row[_ID])
+            before = stored.get(row[_ID])
+            if before is None:
+                touched.add(row)
+                yield row
+            elif before != row:
+                touched.add(row)
+                changed.append(row)
+
+    # Nobody else writes a tenant's rows while its lock is held.
+    insert(connection, t.evidence, new())
+    upsert(connection, t.evidence, changed)
+    for page in pages(row for evidence_id, row in stored.items() if evidence_id not in met):
         documents, ids = {row[_DOCUMENT] for row in page}, [row[_ID] for row in page]
         columns = t.evidence.c
         these = among(connection, columns.document_key, documents) & among(connection, columns.evidence_id, ids)
         connection.execute(sa.delete(t.evidence).where(columns.tenant == tenant, these))
-    written = write_changes(connection, t.evidence, stored, wanted)
-    changed = [*gone, *(wanted[evidence_id] for evidence_id in written)]
-    nodes = {row[_SOURCE] for row in changed} | {row[_TARGET] for row in changed if row[_TARGET] is not None}
-    edges = {(row[_SOURCE], _KINDS[row[_EDGE]], row[_TARGET]) for row in changed if row[_EDGE] is not None}
-    return Touched(nodes, edges)
+        for row in page:
+            touched.add(row)
+    return touched
 
 
-def _wanted(tenant: str, rows: Sequence[Evidence]) -> dict[str, Row]:
-    """Rows of the table, by evidence id."""
+def _wanted(tenant: str, rows: Sequence[Evidence]) -> Iterator[Row]:
+    """Rows of the table, the likeliest first."""
     said = _Said()
-    values = [_values(tenant, row, said) for row in sorted(rows, key=lambda row: row.probability)]
-    return {row[_ID]: row for row in values}
+    for row in sorted(rows, key=lambda row: row.probability, reverse=True):
+        yield _values(tenant, row, said)
 
 
 def _values(tenant: str, row: Evidence, said: "_Said") -> Row:

@@ -202,7 +202,7 @@ def _node_amounts(
     """
     ends = _ends(connection, tenant, node_ids, seen).subquery().c
     own = ends.edge.is_(None)
-    length = sa.cast(_SHORT - sa.func.char_length(ends.entity), sa.String(len(str(_SHORT))))
+    length = sa.cast(_SHORT - sa.func.octet_length(ends.entity), sa.String(len(str(_SHORT))))
     age = sa.cast(_EVER - sa.func.coalesce(ends.told_at, _NEVER), sa.String(len(str(_EVER))))
     rank = sa.case((own, "0"), else_="1") + age + ends.document_id + " " + length + " "
     by_extractor = (
