@@ -144,7 +144,7 @@ def test_every_asset_says_what_it_is_and_whose(graph: Any) -> None:
         assert node.description, key
         assert node.owners, key
         assert node.kinds, key
-        assert node.group_name == ("graph" if key.path[0] == "graph" else "_".join(key.path[:2]))
+        assert node.group_name == key.path[0]
 
 
 def test_every_column_has_a_description(graph: Any) -> None:

@@ -88,7 +88,7 @@ def build_graph_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[dg.AssetKey([stream.source, stream.name, stream.graph or "documents"]) for stream in streams],
         description="Nodes and edges of the knowledge graph, with the evidence for each, from this source's records.",
-        group_name=f"{source}_{GRAPH}",
+        group_name=source,
         owners=list(owners),
         kinds={"python", "postgres"},
         check_specs=[dg.AssetCheckSpec("quarantine", asset=key, description=QUARANTINE_RULE)],

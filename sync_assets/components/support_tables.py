@@ -71,7 +71,7 @@ class SupportTables(dg.Component, dg.Model, dg.Resolvable):
             _key(table),
             deps=[_key(parent) for parent in parents(table)],
             description=f"{table.comment} One row for each row of the seed folder that keeps the table's constraints.",
-            group_name=f"{SOURCE}_{TABLES_STREAM}",
+            group_name=SOURCE,
             kinds={"postgres", "json"},
             owners=self.owners,
             metadata={"dagster/column_schema": _column_schema(table)},
