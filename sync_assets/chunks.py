@@ -6,12 +6,13 @@ first row.
 """
 
 import uuid
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Visibility
+from sync_assets.hashing import digest
 
 _NAMESPACE = uuid.UUID("6f1f3c1e-8a55-5c0e-9c55-0d1a6f8f3b21")
 
@@ -40,9 +41,31 @@ class Chunk(BaseModel):
     metadata: dict[str, Any] = {}
 
 
+class Described(Protocol):
+    """What the payload of a chunk takes from the chunk itself, before and after it is stored."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def visibility(self) -> Visibility: ...
+    @property
+    def principals(self) -> list[str]: ...
+
+
 def chunk_id(document_id: str, path: str) -> str:
     """UUIDv5 of document and path: the same in every store, whatever was synced before."""
     return str(uuid.uuid5(_NAMESPACE, f"{document_id}\n{path}"))
+
+
+def payload_hash(piece: Described, title: str, url: str | None, metadata: dict[str, Any]) -> str:
+    """Hash of all that is stored of a chunk beside its text and vector.
+
+    Raises:
+        TypeError: `metadata` holds what JSON can't, or a whole number beyond 64 bits.
+    """
+    return digest([title, url, piece.visibility, piece.principals, piece.path, piece.role, metadata])
 
 
 CHUNK_SCHEMA = pa.schema(

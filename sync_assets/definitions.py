@@ -7,15 +7,23 @@ from pathlib import Path
 import dagster as dg
 
 import sync_assets.defs
+from sync_assets.automation.check_schedules import check_schedules
+from sync_assets.automation.notifications import notifications
 from sync_assets.components import SourceSync
 from sync_assets.io_managers.object_storage import ObjectStorageIOManager
 from sync_assets.io_managers.postgres import PostgresIOManager
+from sync_assets.partitions import describing_tags
+from sync_assets.run_processes import claim
 from sync_assets.services import Services
 from sync_assets.stages import Stream
 
 
 @dg.resource
-def _services(_: dg.InitResourceContext) -> Iterator[Services]:
+def _services(context: dg.InitResourceContext) -> Iterator[Services]:
+    if context.run is not None and context.instance is not None:
+        # The executor below runs all steps in this process. With one that does not, this one ends before its run.
+        claim(context.instance, context.run.run_id)
+        context.instance.add_run_tags(context.run.run_id, describing_tags(context.instance, context.run))
     services = Services()
     try:
         yield services
@@ -44,9 +52,15 @@ def build_defs(services: Services | None = None) -> dg.Definitions:
         "object_storage": _object_storage,
         "documents": _documents,
     }
-    return dg.Definitions.merge(
-        _tree().build_defs(), dg.Definitions(resources=resources, executor=dg.in_process_executor)
+    of_folder = _tree().build_defs()
+    checks = [check for definition in of_folder.asset_checks or () for check in definition.check_keys]
+    own = dg.Definitions(
+        resources=resources,
+        executor=dg.in_process_executor,
+        schedules=check_schedules(checks),
+        sensors=[notifications],
     )
+    return dg.Definitions.merge(of_folder, own)
 
 
 def streams() -> list[Stream]:

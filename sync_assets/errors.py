@@ -54,5 +54,13 @@ class EmbeddingError(SyncAssetsError):
     """A model could not be loaded or failed to embed."""
 
 
+class LimitError(SyncAssetsError):
+    """A run would compute more than the settings allow; nothing of it was computed."""
+
+
 class FingerprintMismatch(SyncAssetsError):
     """A write carries another model fingerprint than its collection (law 6)."""
+
+
+class NotificationError(SyncAssetsError):
+    """A message could not be handed over to one of the places that SYNC_ASSETS_NOTIFY names."""

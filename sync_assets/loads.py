@@ -13,7 +13,7 @@ import dagster as dg
 
 from sync_assets import runs
 from sync_assets.components.support_tables import folder_of
-from sync_assets.partitions import RANGE_END, RANGE_START, tenants_name
+from sync_assets.partitions import RANGE_END, RANGE_START, SOURCE_TAG, TENANTS_TAG, tenants_name
 from sync_assets.services import Services
 from sync_assets.support_database import SOURCE, TABLES_STREAM, table_key
 from sync_assets.support_database.loading import load
@@ -80,8 +80,8 @@ def load_tables(
         {
             RANGE_START: tenant,
             RANGE_END: tenant,
-            "sync_assets/source": SOURCE,
-            "sync_assets/tenants": tenant,
+            SOURCE_TAG: SOURCE,
+            TENANTS_TAG: tenant,
         },
     )
     if runs.interrupted(run):

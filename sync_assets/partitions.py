@@ -9,6 +9,13 @@ from sync_assets.tenants import valid_tenant
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
+# Tags that people find runs by: what was synced, and whose, with commas between several.
+SOURCE_TAG = "sync_assets/source"
+TENANTS_TAG = "sync_assets/tenants"
+
+# Tag of a run that embeds also what is more than the settings allow.
+NO_LIMITS = "sync_assets/no_limits"
+
 # Name of the dynamic partitions that hold the tenants of the knowledge graph.
 GRAPH_TENANTS = "graph_tenants"
 
@@ -66,3 +73,15 @@ def grain_of(definition: dg.PartitionsDefinition) -> Grain:
     """The grain that `build_partitions` was called with."""
     windows = time_windows(definition)
     return next(grain for grain, kind in _WINDOWS.items() if isinstance(windows, kind))
+
+
+def describing_tags(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, str]:
+    """Source and tenants of a run that was launched in the UI, which tells its assets and partitions alone."""
+    sources = sorted({key.path[0] for key in run.asset_selection or ()})
+    first = run.tags.get(RANGE_START) or run.tags.get("dagster/partition")
+    if SOURCE_TAG in run.tags or first is None or not sources:
+        return {}
+    ends = [key.rpartition("|")[2] for key in (first, run.tags.get(RANGE_END, first))]
+    known = list(instance.get_dynamic_partitions(GRAPH_TENANTS if sources == ["graph"] else tenants_name(sources[0])))
+    between = known[known.index(ends[0]) : known.index(ends[1]) + 1] if known and set(ends) <= set(known) else ends
+    return {SOURCE_TAG: ",".join(sources), TENANTS_TAG: ",".join(dict.fromkeys(between))}

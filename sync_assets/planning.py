@@ -14,7 +14,16 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError, SourceError
 from sync_assets.ledger import QuarantinedRecord, StreamRef
-from sync_assets.partitions import GRAPH_TENANTS, RANGE_END, RANGE_START, tenants_name, time_windows
+from sync_assets.partitions import (
+    GRAPH_TENANTS,
+    NO_LIMITS,
+    RANGE_END,
+    RANGE_START,
+    SOURCE_TAG,
+    TENANTS_TAG,
+    tenants_name,
+    time_windows,
+)
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.stages.raw import has_no_id
@@ -34,6 +43,7 @@ class SyncRequest:
         first, last: windows of these days, both included.
         everything: all windows that upstream has changes in.
         records: only these records of one tenant's stream, fetched by id.
+        no_limits: embed also what is more than the settings allow.
     """
 
     sources: tuple[str, ...] = ()
@@ -48,6 +58,12 @@ class SyncRequest:
     sweep: bool = False
     limit: int | None = None
     records: tuple[str, ...] = ()
+    no_limits: bool = False
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What each of its runs is to know."""
+        return {NO_LIMITS: "true"} if self.no_limits else {}
 
 
 class Chain(NamedTuple):
@@ -80,8 +96,8 @@ class PlannedRun(NamedTuple):
         return {
             RANGE_START: f"{self.first_window}|{self.tenants[0]}",
             RANGE_END: f"{self.last_window}|{self.tenants[-1]}",
-            "sync_assets/source": self.source,
-            "sync_assets/tenants": ",".join(self.tenants),
+            SOURCE_TAG: self.source,
+            TENANTS_TAG: ",".join(self.tenants),
         }
 
     def config(self, request: SyncRequest) -> dict[str, Any]:
@@ -107,8 +123,8 @@ class GraphRun(NamedTuple):
         return {
             RANGE_START: self.tenant,
             RANGE_END: self.tenant,
-            "sync_assets/source": "graph",
-            "sync_assets/tenants": self.tenant,
+            SOURCE_TAG: "graph",
+            TENANTS_TAG: self.tenant,
         }
 
 
@@ -160,6 +176,24 @@ class Planner:
             feeds = [key.path[1] for key in self._parents_of_graph(source)]
             chains.append(Chain(source, stream, keys, stores + ["graph"] * (stream in feeds)))
         return chains
+
+    def by_source(self, request: SyncRequest) -> Iterator[tuple[str, list[Chain]]]:
+        """The chosen streams of each source in which a chosen tenant has an account.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        chains = self.chains(request)
+        found = False
+        for source in sorted({chain.source for chain in chains}):
+            if self.tenants(source, request):
+                found = True
+                yield source, [chain for chain in chains if chain.source == source]
+        if not found:
+            raise SettingsError(
+                f"No tenant has an account for this in {self._services.settings.tenants_path}.",
+                "Add one there (see the README), or run `sync-assets demo`.",
+            )
 
     def tenants(self, source: str, request: SyncRequest) -> list[str]:
         """The chosen tenants that have an account in a source.

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.events import RunFailureReason
-from dagster._core.execution.api import execute_run
+from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
@@ -24,6 +24,9 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from fasteners import InterProcessLock
+
+from sync_assets.checks.selection import checks_of_sync
+from sync_assets.run_processes import claim, fail_dead_runs
 
 LOCATION = "sync_assets"
 _MODULE = "sync_assets.definitions"
@@ -46,12 +49,15 @@ def execute(
     repository = ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE)
     whole = repository.get_reconstructable_job(_JOB)
     selection = frozenset(assets)
-    job = whole.get_subset(asset_selection=selection)
+    checks = checks_of_sync(whole.get_definition().asset_layer.asset_graph, selection)
+    job = whole.get_subset(asset_selection=selection, asset_check_selection=checks)
     location = ManagedGrpcPythonEnvCodeLocationOrigin(
         loadable_target_origin=LoadableTargetOrigin(module_name=_MODULE, attribute=_ATTRIBUTE), location_name=LOCATION
     )
     run = instance.create_run_for_job(
         job_def=job.get_definition(),
+        # Without it, the run would be planned with all checks of its assets.
+        execution_plan=create_execution_plan(job, run_config, tags=tags),
         run_config=run_config,
         tags=dict(tags),
         asset_selection=set(selection),
@@ -59,16 +65,18 @@ def execute(
         job_code_origin=job.get_python_origin(),
         status=DagsterRunStatus.NOT_STARTED,
     )
-    return execute_run(job, run, instance)
+    claim(instance, run.run_id)
+    return execute_run(job, run._replace(asset_check_selection=frozenset(checks)), instance)
 
 
 @contextlib.contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance that DAGSTER_HOME names."""
+    """The instance that DAGSTER_HOME names. Runs whose process is gone are marked as failed."""
     # Two processes that make the instance's SQLite files at the same time leave two heads in their version tables.
     with InterProcessLock(Path(os.environ["DAGSTER_HOME"]) / "instance.lock"):
         opened = dg.DagsterInstance.get()
     with opened as instance:
+        fail_dead_runs(instance)
         yield instance
 
 
@@ -76,14 +84,21 @@ def failures(result: dg.JobExecutionResult) -> dict[str, str]:
     """Asset or step name to the one-line reason of its failure; steps that were only skipped are left out."""
     reasons: dict[str, str] = {}
     for event in result.all_events:
-        if event.event_type_value != "STEP_FAILURE":
-            continue
-        data = event.step_failure_data
-        described = data.user_failure_data.description if data.user_failure_data else None
-        error = data.error.cause or data.error if data.error else None
-        reason = described or (error.message.strip().splitlines()[0] if error else "unknown")
-        reasons[str(event.step_key).replace("__", "/")] = reason
+        if event.event_type_value == "STEP_FAILURE":
+            reasons[str(event.step_key).replace("__", "/")] = reason_of(event)
     return reasons
+
+
+def reason_of(event: dg.DagsterEvent) -> str:
+    """The one-line reason of a step's failure."""
+    data = event.step_failure_data
+    described = data.user_failure_data.description if data.user_failure_data else None
+    error = data.error.cause or data.error if data.error else None
+    if described or error is None:
+        return described or "unknown"
+    lines = error.message.strip().splitlines()
+    # Which checks stopped the run stands below the first line.
+    return " ".join(lines) if error.cls_name == "DagsterAssetCheckFailedError" else lines[0]
 
 
 def interrupted(result: dg.JobExecutionResult) -> bool:

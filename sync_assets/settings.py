@@ -7,13 +7,14 @@ What belongs here: where things are and how long to wait. What does not: which s
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_assets.errors import SettingsError
+from sync_assets.notifications.targets import parse_targets
 
 PREFIX = "SYNC_ASSETS_"
 
@@ -55,6 +56,12 @@ class Settings(BaseSettings):
     raw_retention_days: int | None = Field(
         default=None, ge=1, description="Raw files written longer ago are removed by the stream's next sync"
     )
+    tombstone_retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="What is kept of documents deleted upstream longer ago is removed by `forget --tombstones`; "
+        "default kept",
+    )
     storage_mode: Literal["vector_only", "hybrid"] = Field(
         default="vector_only", description="`hybrid` keeps document bodies in SQL too"
     )
@@ -70,6 +77,16 @@ class Settings(BaseSettings):
     model: str = Field(
         default="all-MiniLM-L6-v2",
         description="Embedding model where a stream names none: the wheel's, a folder, or a name on the hub",
+    )
+    model_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={},
+        description='US dollars for a million tokens by model, such as `{"voyage-4": 0.06}`; others cost nothing',
+    )
+    max_embedded_texts: int | None = Field(
+        default=None, ge=0, description="A run that would embed more new texts of a stream refuses; default no limit"
+    )
+    max_cost: float | None = Field(
+        default=None, ge=0, description="A run that would embed a stream's texts for more US dollars refuses, likewise"
     )
     lock_timeout: float = Field(default=60.0, gt=0, description="Seconds to wait for another process before giving up")
     overlap_minutes: int = Field(
@@ -89,6 +106,10 @@ class Settings(BaseSettings):
     quarantine_max_attempts: int = Field(
         default=5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
     )
+    notify: SecretStr | None = Field(
+        default=None, description="Where failures and recoveries are told: Slack webhooks, SNS topics, mail servers"
+    )
+    ui_url: str | None = Field(default=None, description="Root of the Dagster UI, for the links in what is told")
 
     @field_validator("home")
     @classmethod
@@ -115,7 +136,14 @@ class Settings(BaseSettings):
                 raise ValueError("must be postgresql://user:password@host:port/database, or mysql:// likewise")
         return url
 
-    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url", "llm_url")
+    @field_validator("notify")
+    @classmethod
+    def _targets(cls, urls: SecretStr | None) -> SecretStr | None:
+        if urls is not None:
+            parse_targets(urls.get_secret_value())
+        return urls
+
+    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url", "llm_url", "ui_url")
     @classmethod
     def _http(cls, url: str | SecretStr | None) -> str | SecretStr | None:
         if url is not None:
@@ -123,6 +151,10 @@ class Settings(BaseSettings):
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
                 raise ValueError("must be http(s)://host:port")
         return url
+
+    def price(self, model: str | None, tokens: int) -> float:
+        """US dollars for some tokens of a stream's model, the installation's where the stream names none."""
+        return self.model_prices.get(model or self.model, 0.0) * tokens / 1_000_000
 
     @cached_property
     def tenants_path(self) -> Path:
@@ -147,9 +179,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
-        name = f"{PREFIX}{'_'.join(str(part) for part in problem['loc'])}".upper().replace(
-            f"{PREFIX}DAGSTER_HOME", "DAGSTER_HOME"
-        )
+        name = f"{PREFIX}{problem['loc'][0]}".upper().replace(f"{PREFIX}DAGSTER_HOME", "DAGSTER_HOME")
         secret = Settings.model_fields[str(problem["loc"][0])].annotation == SecretStr | None
         found = name if secret else f"{name}={os.environ.get(name)!r}"
         raise SettingsError(

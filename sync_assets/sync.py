@@ -6,14 +6,14 @@ printed in `cli/`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from sync_assets import runs
-from sync_assets.errors import GraphError, SettingsError
+from sync_assets.errors import GraphError
 from sync_assets.planning import Chain, PlannedRun, Planner, SyncRequest
 from sync_assets.services import Services
 
@@ -72,6 +72,7 @@ class Syncer:
 
     Args:
         announce: called with one line about each run before it starts.
+        tags: of every run, beside its own.
     """
 
     def __init__(
@@ -80,17 +81,19 @@ class Syncer:
         definitions: dg.Definitions,
         instance: dg.DagsterInstance,
         announce: Callable[[str], None],
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self._services = services
         self._instance = instance
         self._announce = announce
+        self._tags = tags or {}
         self._planner = Planner(services, definitions.resolve_asset_graph(), instance)
 
     def plan(self, request: SyncRequest) -> list[PlannedRun]:
         """What `sync` would run; asks upstream at most for its span."""
         return [
             run
-            for source, chains in self._by_source(request)
+            for source, chains in self._planner.by_source(request)
             for run in self._planner.plan_source(source, chains, request)
         ]
 
@@ -104,20 +107,25 @@ class Syncer:
         result = result or SyncResult()
         with self._services.ledger.transaction():
             pass  # where it is out of reach, this says so before any run begins
-        related: set[str] = set()
-        for source, chains in self._by_source(request):
+        for source, chains in self._planner.by_source(request):
             self._planner.register(source)
             spans, refused = self._planner.reachable(source, chains, request)
             result.failures += [f"{source}: {reason}" for reason in refused.values()]
             if spans:
                 for planned in self._planner.plan(source, chains, spans, request):
-                    self._run(planned, request, result)
+                    self.run(planned, request, result)
+        self.settle(request, result)
+        result.seconds += time.monotonic() - started
+        return result
+
+    def settle(self, request: SyncRequest, result: SyncResult) -> None:
+        """What follows the runs of a request: records in quarantine are counted, whole graphs brought in line."""
+        related: set[str] = set()
+        for source, chains in self._planner.by_source(request):
             result.held += self._held(chains, self._planner.tenants(source, request))
             if request.until == "stores":
                 related.update(self._planner.tenants(source, request))
         self._relate(related, result)
-        result.seconds += time.monotonic() - started
-        return result
 
     def _relate(self, tenants: Collection[str], result: SyncResult) -> None:
         """Bring in line what is made of these tenants' whole graphs, where a graph changed since that was last done."""
@@ -144,7 +152,7 @@ class Syncer:
         """
         # The run opens stores of its own; the embedded ones admit one process, and one opening, at a time.
         self._services.close()
-        run = runs.execute(self._instance, assets, {**config, **_QUIET}, tags)
+        run = runs.execute(self._instance, assets, {**config, **_QUIET}, {**tags, **self._tags})
         if runs.interrupted(run):
             raise KeyboardInterrupt
         result.run_ids.append(run.run_id)
@@ -161,25 +169,13 @@ class Syncer:
             for chain in chains
         )
 
-    def _by_source(self, request: SyncRequest) -> Iterator[tuple[str, list[Chain]]]:
-        chains = self._planner.chains(request)
-        found = False
-        for source in sorted({chain.source for chain in chains}):
-            if self._planner.tenants(source, request):
-                found = True
-                yield source, [chain for chain in chains if chain.source == source]
-        if not found:
-            raise SettingsError(
-                f"No tenant has an account for this in {self._services.settings.tenants_path}.",
-                "Add one there (see the README), or run `sync-assets demo`.",
-            )
-
-    def _run(self, planned: PlannedRun, request: SyncRequest, result: SyncResult) -> None:
+    def run(self, planned: PlannedRun, request: SyncRequest, result: SyncResult) -> None:
+        """One of the runs of a request; streams that failed in it are run again for each of its tenants alone."""
         self._announce(
             f"{planned.source}: {', '.join(planned.streams)} of {', '.join(planned.tenants)}, "
             f"{planned.windows} windows from {planned.first_window} to {planned.last_window}"
         )
-        run = self._execute(planned.assets, planned.config(request), planned.tags, result)
+        run = self._execute(planned.assets, planned.config(request), {**planned.tags, **request.tags}, result)
         reasons = runs.failures(run)
         # One tenant's upstream failed half-way in these streams: the others go on without it.
         again = {_stream(step) for step in reasons if step.endswith("/raw")} if len(planned.tenants) > 1 else set()
@@ -192,7 +188,7 @@ class Syncer:
             result.failures.append(_unexplained(tenants, run))
         if again:
             for tenant in planned.tenants:
-                self._run(planned.only(tenant, again), request, result)
+                self.run(planned.only(tenant, again), request, result)
 
 
 def _unexplained(tenants: str, run: dg.JobExecutionResult) -> str:

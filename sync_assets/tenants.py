@@ -2,6 +2,7 @@
 
     tenants:
       acme:
+        time_zone: Europe/Amsterdam   # of schedules; default UTC
         freshdesk: {base_url: "https://acme.freshdesk.com", api_key: "${ACME_KEY}"}
 
 `${NAME}` is replaced by the environment variable; a missing one is an error that names the place.
@@ -13,9 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
 
 from sync_assets.errors import SettingsError
 from sync_assets.sources import SOURCE_NAMES, Source, source_module
@@ -25,17 +27,40 @@ _NAME = TypeAdapter(TenantName)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
+class _Tenant(BaseModel):
+    """A tenant's settings, and beside them its accounts by source."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, Any]]  # pyright: ignore[reportIncompatibleVariableOverride] pydantic's way
+
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Amsterdam") from None
+        return value
+
+    @property
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        return self.__pydantic_extra__
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    tenants: dict[TenantName, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    tenants: dict[TenantName, _Tenant] = Field(default_factory=dict)
 
 
 class Tenants:
     """The accounts of every tenant, by source. Loading validates every setting and asks nobody."""
 
-    def __init__(self, accounts: Mapping[str, Mapping[str, BaseModel]]) -> None:
+    def __init__(self, accounts: Mapping[str, Mapping[str, BaseModel]], zones: Mapping[str, str]) -> None:
         self._accounts = accounts
+        self._zones = zones
 
     @classmethod
     def load(cls, path: Path) -> "Tenants":
@@ -45,7 +70,7 @@ class Tenants:
             SettingsError: naming file, place, what is wrong and what is allowed.
         """
         if not path.exists():
-            return cls({})
+            return cls({}, {})
         try:
             content = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
@@ -56,8 +81,8 @@ class Tenants:
         with _mistakes(path):
             tenants = _File.model_validate(content).tenants
         accounts: dict[str, dict[str, BaseModel]] = {tenant: {} for tenant in tenants}
-        for tenant, sources in tenants.items():
-            for source, account in sources.items():
+        for tenant, settings in tenants.items():
+            for source, account in settings.accounts.items():
                 place = f"tenants.{tenant}.{source}"
                 if source not in SOURCE_NAMES:
                     raise SettingsError(
@@ -66,7 +91,7 @@ class Tenants:
                 values = _expand(account, place, path)
                 with _mistakes(path, place):
                     accounts[tenant][source] = source_module(source).Account.model_validate(values)
-        return cls(accounts)
+        return cls(accounts, {tenant: settings.time_zone for tenant, settings in tenants.items()})
 
     def names(self, source: str | None = None) -> list[str]:
         """Tenants that have an account in `source`, or in any; sorted."""
@@ -74,6 +99,10 @@ class Tenants:
 
     def sources(self, tenant: str) -> list[str]:
         return sorted(self._accounts.get(tenant, {}))
+
+    def time_zone(self, tenant: str) -> str:
+        """IANA name of the time zone that a tenant's schedules follow."""
+        return self._zones[tenant]
 
     def open(self, source: str, tenant: str) -> Source:
         """A tenant's account, opened for a run.

@@ -217,6 +217,11 @@ class Installation:
         with self.upstream(tenant) as client:
             client.delete("/_demo/faults")
 
+    def reply(self, tenant: str, text: str) -> None:
+        """Let an agent answer the tenant's first ticket."""
+        with self.upstream(tenant) as client:
+            client.post(f"/api/v2/tickets/{self.tickets(tenant)[0]}/reply", json={"body": f"<p>{text}</p>"})
+
     def requests(self, tenant: str) -> Mapping[str, int]:
         """Requests that the tenant's account has answered, by method and path."""
         return dict(self.servers.company.desks[tenant].requests)

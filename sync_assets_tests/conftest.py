@@ -18,6 +18,10 @@ from sync_assets_tests import chroma_server, mariadb
 BUCKET = "batches"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", metavar="FOLDER", help="keep the pictures of the UI that the browser test takes")
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of an empty database on a PostgreSQL with pgvector that lives as long as the test session."""

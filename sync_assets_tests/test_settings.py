@@ -25,6 +25,9 @@ READ: list[tuple[str, str, str, Any]] = [
     ("QDRANT_API_KEY", "k", "qdrant_api_key", SecretStr("k")),
     ("CHROMA_URL", "http://chroma:8000", "chroma_url", SecretStr("http://chroma:8000")),
     ("MODEL", "hash-8", "model", "hash-8"),
+    ("MODEL_PRICES", '{"hash-8": 0.5}', "model_prices", {"hash-8": 0.5}),
+    ("MAX_EMBEDDED_TEXTS", "0", "max_embedded_texts", 0),
+    ("MAX_COST", "2.5", "max_cost", 2.5),
     ("LOCK_TIMEOUT", "2.5", "lock_timeout", 2.5),
     ("OVERLAP_MINUTES", "0", "overlap_minutes", 0),
     ("SWEEP_MAX_DELETE_SHARE", "1", "sweep_max_delete_share", 1.0),
@@ -32,12 +35,22 @@ READ: list[tuple[str, str, str, Any]] = [
     ("LLM_MODEL", "tiny", "llm_model", "tiny"),
     ("LLM_API_KEY", "k", "llm_api_key", SecretStr("k")),
     ("QUARANTINE_MAX_ATTEMPTS", "1", "quarantine_max_attempts", 1),
+    (
+        "NOTIFY",
+        "arn:aws:sns:eu-west-1:123456789012:alerts",
+        "notify",
+        SecretStr("arn:aws:sns:eu-west-1:123456789012:alerts"),
+    ),
+    ("UI_URL", "https://dagster.example", "ui_url", "https://dagster.example"),
 ]
 
 # Variable, a value that is not allowed, and words of the message that say what is.
 REFUSED = [
     ("RAW_RETENTION_DAYS", "0", ["greater than or equal to 1"]),
     ("STORAGE_MODE", "both", ["'vector_only' or 'hybrid'"]),
+    ("MODEL_PRICES", '{"hash-8": -1}', ["greater than or equal to 0"]),
+    ("MAX_EMBEDDED_TEXTS", "-1", ["greater than or equal to 0"]),
+    ("MAX_COST", "-1", ["greater than or equal to 0"]),
     ("LOCK_TIMEOUT", "0", ["greater than 0"]),
     ("LOCK_TIMEOUT", "soon", ["number"]),
     ("OVERLAP_MINUTES", "-1", ["greater than or equal to 0"]),

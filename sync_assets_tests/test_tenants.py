@@ -32,6 +32,15 @@ def test_a_file_may_be_empty(tmp_path: Path, text: str) -> None:
     assert Tenants.load(tmp_path / "no-such-file").names() == []
 
 
+def test_a_tenant_s_schedules_follow_its_time_zone_or_utc(tmp_path: Path) -> None:
+    tenants = load(
+        tmp_path,
+        f"tenants: {{a: {{time_zone: Europe/Amsterdam, freshdesk: {{{GOOD}}}}}, b: {{freshdesk: {{{GOOD}}}}}}}",
+    )
+    assert (tenants.time_zone("a"), tenants.time_zone("b")) == ("Europe/Amsterdam", "UTC")
+    assert tenants.sources("a") == ["freshdesk"]
+
+
 def test_variables_are_filled_in_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOST_OF_ACME", "acme.example")
     monkeypatch.setenv("LANGUAGE_OF_ACME", "nl")
@@ -51,6 +60,10 @@ def test_variables_are_filled_in_wherever_they_stand(tmp_path: Path, monkeypatch
     ("text", "words"),
     [
         ("tenants: {a: {freshdesk: {base_url: x, api_key: sesame", ["line 1", "YAML"]),
+        (
+            "tenants: {a: {time_zone: Mars/Olympus}}",
+            ["tenants.a.time_zone", "Mars/Olympus", "IANA", "Europe/Amsterdam"],
+        ),
         ("tenants:\n  a: [\n", ["YAML"]),
         ("tenants: [a, b]", ["tenants: ", "dictionary"]),
         ("- tenants", ["dictionary"]),

@@ -1,61 +1,120 @@
-"""Schedules: at each tick one range of windows for a source's whole chain, from where each tenant's last success ended.
+"""Schedules: at a tenant's turn a range of windows for a source's whole chain, one run with others whose turn it is.
 
 What is made of whole graphs has a schedule of its own, for the tenants whose graph changed. All schedules are off until
-somebody turns them on in the UI.
+somebody turns them on in the UI. Whose turn it is, is in `turns.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
 
 import dagster as dg
 
-from sync_assets.partitions import RANGE_START
-from sync_assets.planning import Planner, SyncRequest
+from sync_assets.automation.asking import BUDGET_SECONDS, ask_all
+from sync_assets.automation.turns import TURN, due, yesterday
+from sync_assets.checks.selection import checks_of_sync
+from sync_assets.partitions import RANGE_START, TENANTS_TAG
+from sync_assets.planning import Planner, Span, SyncRequest
+from sync_assets.run_processes import fail_dead_runs
 from sync_assets.services import Services
 
+_EVERY_QUARTER = "*/15 * * * *"
+_QUARTER_SECONDS = 900
 
-def sync_schedule(source: str, assets: Sequence[dg.AssetKey], cron: str, sweep: bool) -> dg.ScheduleDefinition:
-    """The schedule of a source, for all tenants that have an account in it.
+
+class SyncKind(StrEnum):
+    """What a schedule of a source syncs each time."""
+
+    INCREMENTAL = "incremental"
+    DAILY = "daily"
+    SWEEP = "sweep"
+
+
+_WORDS = {
+    SyncKind.INCREMENTAL: "Syncs {source} from where each tenant's last success ended",
+    SyncKind.DAILY: "Syncs yesterday and today of {source} once more, each window as a whole",
+    SyncKind.SWEEP: "Syncs {source} from where each tenant's last success ended",
+}
+
+
+def sync_schedule(
+    source: str, assets: Sequence[dg.AssetKey], kind: SyncKind, cron: str, *, sweeps: bool
+) -> dg.ScheduleDefinition:
+    """One of a source's schedules, for all tenants that have an account in it, each in its own time zone.
 
     Args:
         assets: of its chains.
-        cron: when, in UTC.
-        sweep: also compare all live ids upstream with the ledger each time.
+        cron: when, by the clocks of a tenant's time zone.
+        sweeps: also compare all live ids upstream with the ledger each time.
     """
-    request = SyncRequest(sources=(source,), incremental=True, sweep=sweep)
+    name = f"{source}_{kind}"
+    request = SyncRequest(sources=(source,), incremental=kind is not SyncKind.DAILY, sweep=sweeps)
 
     @dg.schedule(
-        cron_schedule=cron,
-        name=f"{source}_sync",
+        # The tenants' file is not read before a tick: so each tick looks whose turn it is.
+        cron_schedule=_EVERY_QUARTER,
+        name=name,
         target=dg.AssetSelection.assets(*assets),
-        description=f"Syncs {source} from where each tenant's last success ended{', with a sweep' if sweep else ''}.",
+        description=f"{_WORDS[kind].format(source=source)}{', with a sweep' if sweeps else ''}: at `{cron}` in each "
+        "tenant's time zone. It looks every quarter of an hour whose turn it is.",
         execution_timezone="UTC",
         required_resource_keys={"services"},
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        planner = Planner(context.resources.services, context.repository_def.asset_graph, context.instance)
-        if not planner.tenants(source, request):
+        services: Services = context.resources.services
+        now = context.scheduled_execution_time
+        planner = Planner(services, context.repository_def.asset_graph, context.instance)
+        tenants = planner.tenants(source, request)
+        turns = due(context.instance, name, cron, services.tenants, tenants, now)
+        if not tenants:
             yield dg.SkipReason(f"No tenant has an account in {source}.")
-            return
-        if _is_running(context.instance, [source]):
+        elif not turns:
+            yield dg.SkipReason("It is no tenant's turn.")
+        elif is_running(context.instance, [source]):
             yield dg.SkipReason(f"A sync of {source} is still running.")
-            return
-        planner.register(source)
-        chains = planner.chains(request)
-        spans, refused = planner.reachable(source, chains, request)
-        for reason in refused.values():
-            context.log.error(reason)
-        if not spans:
-            yield dg.SkipReason(" ".join(refused.values()))
-            return
-        for planned in planner.plan(source, chains, spans, request):
-            yield dg.RunRequest(
-                _run_key(context, planned.tags),
-                asset_selection=planned.assets,
-                run_config=planned.config(request),
-                tags=planned.tags,
+        else:
+            planner.register(source)
+            spans, reasons = _reach(
+                services, planner, request, [name for names in turns.values() for name in names], now
             )
+            for reason in reasons:
+                context.log.error(reason)
+            for turn, names in turns.items():
+                reached = {tenant: spans[tenant] for tenant in names if tenant in spans}
+                for planned in planner.plan(source, planner.chains(request), reached, request):
+                    yield dg.RunRequest(
+                        _run_key(context, planned.tags),
+                        asset_selection=planned.assets,
+                        asset_check_keys=sorted(checks_of_sync(context.repository_def.asset_graph, planned.assets)),
+                        run_config=planned.config(request),
+                        tags={**planned.tags, TURN: turn},
+                    )
+            if not spans:
+                yield dg.SkipReason(" ".join(reasons))
 
     return schedule
+
+
+def _reach(
+    services: Services, planner: Planner, request: SyncRequest, tenants: Sequence[str], now: datetime
+) -> tuple[dict[str, Span], list[str]]:
+    """What to sync of each tenant whose credentials work, and why nothing of the others."""
+    (source,) = request.sources
+    chains = planner.chains(request)
+    _ = services.ledger  # opened here, and not by two threads at once
+
+    def span(tenant: str) -> Span:
+        with services.tenants.open(source, tenant) as account:
+            account.check()
+        if not request.incremental:
+            return yesterday(services.tenants.time_zone(tenant), now), now
+        return planner.span(source, tenant, chains, request)
+
+    # Some other one comes first each time, so that those that do not answer keep nobody from its turn.
+    first = int(now.timestamp()) // _QUARTER_SECONDS % len(tenants)
+    answers = ask_all([*tenants[first:], *tenants[:first]], span, BUDGET_SECONDS)
+    left = [f"Not asked for lack of time, so at the next tick: {', '.join(answers.left)}."] * bool(answers.left)
+    return answers.found, [*answers.failed.values(), *left]
 
 
 def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: str) -> dg.ScheduleDefinition:
@@ -76,7 +135,7 @@ def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: 
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         services: Services = context.resources.services
-        if _is_running(context.instance, ["graph", *sources]):
+        if is_running(context.instance, ["graph", *sources]):
             yield dg.SkipReason("A sync that may change graphs is still running.")
             return
         planner = Planner(services, context.repository_def.asset_graph, context.instance)
@@ -93,11 +152,12 @@ def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: 
 
 def _run_key(context: dg.ScheduleEvaluationContext, tags: Mapping[str, str]) -> str:
     """What tells a run of a tick from the others of that tick, and a repeated tick from the next."""
-    return f"{tags['sync_assets/tenants']} {tags[RANGE_START]} {context.scheduled_execution_time:%Y-%m-%dT%H:%M:%S}"
+    return f"{tags[TENANTS_TAG]} {tags[RANGE_START]} {context.scheduled_execution_time:%Y-%m-%dT%H:%M:%S}"
 
 
-def _is_running(instance: dg.DagsterInstance, sources: Sequence[str]) -> bool:
+def is_running(instance: dg.DagsterInstance, sources: Sequence[str]) -> bool:
     """Whether a run of one of these sources is under way, whoever started it: two would share the limits of its API."""
+    fail_dead_runs(instance)
     under_way = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     )

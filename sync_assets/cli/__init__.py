@@ -6,14 +6,29 @@ but something was quarantined.
 
 import sys
 import warnings
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from sync_assets.cli.adoption import adopt, enrich
+from sync_assets.cli.audit import audit
+from sync_assets.cli.backfill import backfill_app
+from sync_assets.cli.forget import forget
 from sync_assets.cli.graph import graph_app
+from sync_assets.cli.notify import notify_app
+from sync_assets.cli.plan import plan
+from sync_assets.cli.requests import (
+    Everything,
+    First,
+    Incremental,
+    Last,
+    NoLimits,
+    Records,
+    SinceHours,
+    Sweep,
+    sync_request,
+)
 from sync_assets.cli.session import (
     Json,
     OneSource,
@@ -52,12 +67,14 @@ upstream_app = typer.Typer(no_args_is_help=True, help="The demo company's server
 quarantine_app = typer.Typer(no_args_is_help=True, help="Records that could not be processed.")
 tenants_app = typer.Typer(no_args_is_help=True, help="Whose accounts are synced.")
 database_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL.")
+app.add_typer(backfill_app, name="backfill")
 app.add_typer(graph_app, name="graph")
 app.add_typer(upstream_app, name="upstream")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(support_db_app, name="support-db")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(database_app, name="database")
+app.add_typer(notify_app, name="notify")
 
 DEMO_PORT = 8790
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the demo servers; 0 takes a free one.")]
@@ -110,34 +127,24 @@ def sync(
     source: Source = None,
     stream: Stream = None,
     tenant: TenantOption = None,
-    since_hours: Annotated[
-        float | None,
-        typer.Option("--since-hours", min=0, help="Changes of the last N hours (default 24); 0 means all."),
-    ] = None,
-    incremental: Annotated[bool, typer.Option("--incremental", help="From where the last success ended.")] = False,
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.")] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC, included.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that upstream has, with a sweep.")] = False,
+    since_hours: SinceHours = None,
+    incremental: Incremental = False,
+    first: First = None,
+    last: Last = None,
+    everything: Everything = False,
     until: Annotated[
         str, typer.Option("--until", help="Last stage to run: raw, documents, chunks, embeddings or stores.")
     ] = "stores",
-    sweep: Annotated[
-        bool | None,
-        typer.Option(
-            "--sweep/--no-sweep", help="Compare all live ids upstream with the ledger, and mend what differs."
-        ),
-    ] = None,
+    sweep: Sweep = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="At most N records of each tenant and stream; moves no watermark."),
     ] = None,
-    record: Annotated[
-        list[str] | None,
-        typer.Option("--record", help="Only the record of this id, of one tenant's stream; may be repeated."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, and run nothing.")] = False,
+    record: Records = None,
+    no_limits: NoLimits = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the runs, and run nothing; `plan` shows what they would do.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the vector stores in step with upstream.
@@ -156,42 +163,20 @@ def sync(
 
         sync-assets sync --tenant acme --source freshdesk --stream tickets --record 4711
     """
-    from sync_assets.planning import SyncRequest
-
-    if sum([since_hours is not None, incremental, first is not None or last is not None, everything]) > 1:
-        raise SettingsError(
-            "--since-hours, --incremental, --from/--to and --all exclude each other.", "Choose one of them."
-        )
-    if (first is None) != (last is None):
-        raise SettingsError("--from and --to belong together.", "Give both; --to is included.")
-    if first is not None and last is not None and first > last:
-        raise SettingsError(f"--from {first:%Y-%m-%d} is after --to {last:%Y-%m-%d}.", "Swap them.")
-    if sweep and limit is not None:
-        raise SettingsError("--sweep and --limit exclude each other.", "A sweep needs the whole listing.")
-    if record:
-        if [len(names or ()) for names in (source, stream, tenant)] != [1, 1, 1]:
-            raise SettingsError(
-                "--record names records of one stream.", "Give --tenant, --source and --stream, each once."
-            )
-        if since_hours is not None or incremental or first is not None or everything or sweep or limit is not None:
-            raise SettingsError(
-                "--record excludes --since-hours, --incremental, --from/--to, --all, --sweep and --limit.",
-                "Records are fetched by their ids.",
-            )
-    everything = everything or since_hours == 0
-    request = SyncRequest(
-        sources=tuple(source or ()),
-        streams=tuple(stream or ()),
-        tenants=tuple(tenant or ()),
-        since_hours=24 if since_hours is None else since_hours,
-        incremental=incremental,
-        first=first and first.replace(tzinfo=UTC),
-        last=last and last.replace(tzinfo=UTC),
-        everything=everything,
-        until=_stage(until),
-        sweep=everything and limit is None if sweep is None else sweep,
-        limit=limit,
-        records=tuple(record or ()),
+    request = sync_request(
+        source,
+        stream,
+        tenant,
+        since_hours,
+        incremental,
+        first,
+        last,
+        everything,
+        sweep,
+        record,
+        no_limits,
+        _stage(until),
+        limit,
     )
     with open_services() as services:
         if dry_run:
@@ -293,8 +278,11 @@ def demo(
         raise typer.Exit(run_demo(services, keep=keep, port=port, as_json=as_json))
 
 
+app.command()(plan)
 app.command()(enrich)
 app.command()(adopt)
+app.command()(audit)
+app.command()(forget)
 
 
 @upstream_app.command("serve")

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from sync_assets.cli.instance import INSTANCE
 from sync_assets.errors import SettingsError
 from sync_assets.services import Services
 from sync_assets.settings import Settings, load_settings
@@ -37,47 +38,35 @@ OneSource = Annotated[str | None, typer.Option("--source", help="Only this sourc
 OneStream = Annotated[str | None, typer.Option("--stream", help="Only this stream.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value for scripts, and nothing else on stdout.")]
 
-# Dagster's own default would report usage to its makers.
-_INSTANCE = """\
-# Written by sync-assets, which found no dagster.yaml here. Yours to edit: https://docs.dagster.io/deployment/oss
-telemetry:
-  enabled: false
-"""
-
 
 def run_sync(
     services: Services, request: "SyncRequest", quiet: bool = False, result: "SyncResult | None" = None
 ) -> "SyncResult":
     """Run a request with progress on the terminal, or silently; counts are added to `result` where one is given."""
-    from sync_assets.components.progress import watcher
     from sync_assets.definitions import defs
     from sync_assets.runs import open_instance
     from sync_assets.sync import Syncer
 
-    with open_instance() as instance, _progress(quiet) as (announce, watch):
-        token = watcher.set(watch)
-        try:
-            result = Syncer(services, defs(), instance, announce).sync(request, result)
-        finally:
-            watcher.reset(token)
+    with open_instance() as instance, watched(quiet) as announce:
+        result = Syncer(services, defs(), instance, announce).sync(request, result)
+    log_result(result)
+    return result
+
+
+def log_result(result: "SyncResult") -> None:
+    """What a sync did, into the log file."""
     for failure in result.failures:
         log.error("%s", failure)
     log.info("%s", json.dumps({name: value for name, value in result.summary().items() if name != "stages"}))
-    return result
 
 
 def run_load(services: Services, tenant: str, folder: Path | None, reset: bool, quiet: bool) -> "LoadResult":
     """Load a tenant's support database, with progress on the terminal, or silently."""
-    from sync_assets.components.progress import watcher
     from sync_assets.loads import load_tables
     from sync_assets.runs import open_instance
 
-    with open_instance() as instance, _progress(quiet) as (_, watch):
-        token = watcher.set(watch)
-        try:
-            result = load_tables(services, instance, tenant, folder, reset)
-        finally:
-            watcher.reset(token)
+    with open_instance() as instance, watched(quiet):
+        result = load_tables(services, instance, tenant, folder, reset)
     for failure in result.failures:
         log.error("%s", failure)
     log.info("%s", json.dumps(result.summary()["tables"]))
@@ -108,7 +97,7 @@ def _prepare_home(settings: Settings) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
         instance = settings.home / "dagster.yaml"
         if not instance.exists():
-            instance.write_text(_INSTANCE)
+            instance.write_text(INSTANCE)
         _log_to_file(settings.home / "logs" / f"sync-assets-{datetime.now(UTC):%Y-%m-%d}.log")
     except OSError as error:
         raise SettingsError(
@@ -134,12 +123,17 @@ def close_log_files() -> None:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Any]:
-    """Two callables: one line to announce a run, and the watcher of its stages."""
+def watched(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Show the progress of stages on the terminal, or nothing; what announces a run by a line."""
+    from sync_assets.components.progress import watcher
     from sync_assets.terminal import StageProgress
 
     with StageProgress(quiet) as progress:
-        yield progress.announce, progress.watch
+        token = watcher.set(progress.watch)
+        try:
+            yield progress.announce
+        finally:
+            watcher.reset(token)
 
 
 def print_result(result: "SyncResult") -> None:

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from sync_assets.errors import SettingsError, SyncAssetsError
+from sync_assets.errors import LimitError, SettingsError, SyncAssetsError
 
 
 @contextmanager
 def failures() -> Iterator[None]:
-    """Turn `SyncAssetsError` into `dagster.Failure`; a wrong setting is not worth a retry."""
+    """Turn `SyncAssetsError` into `dagster.Failure`; a wrong setting or a limit is not worth a retry."""
     try:
         yield
     except SyncAssetsError as error:
-        raise dg.Failure(str(error), allow_retries=not isinstance(error, SettingsError)) from error
+        raise dg.Failure(str(error), allow_retries=not isinstance(error, (SettingsError, LimitError))) from error

@@ -1,8 +1,10 @@
 """What people see of a stage in the Dagster UI: column schemas, counts, previews and check results."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -18,19 +20,28 @@ _URL = re.compile(r"https?://[^\s<>()|]+")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 
 
-def column_schema(schema: pa.Schema) -> dg.TableSchema:
-    """The columns of a stage with their descriptions."""
+def column_schema(schema: pa.Schema, made_of: Mapping[str, Sequence[str]] = MappingProxyType({})) -> dg.TableSchema:
+    """The columns of a stage with their descriptions.
+
+    Args:
+        made_of: columns of the stage before that a column is made of, where their names differ.
+    """
     return dg.TableSchema(
         [
             dg.TableColumn(
                 field.name,
                 _type_name(field.type),
-                (field.metadata or {}).get(b"description", b"").decode() or None,
+                _description(field, made_of.get(field.name)),
                 dg.TableColumnConstraints(nullable=field.nullable),
             )
             for field in schema
         ]
     )
+
+
+def _description(field: pa.Field, made_of: Sequence[str] | None) -> str | None:
+    told = (field.metadata or {}).get(b"description", b"").decode()
+    return f"{told}; from {', '.join(made_of)}" if told and made_of else told or None
 
 
 def _type_name(kind: pa.DataType) -> str:
@@ -56,30 +67,32 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 # Always shown, so that the UI can plot them over time.
 _COUNTS = {
-    "raw": ("records", "live", "deleted", "malformed"),
+    "raw": ("records", "live", "deleted", "malformed", "calls", "http_429", "http_failed"),
     "documents": ("documents", "added", "changed", "unchanged", "deleted", "stale"),
     "chunks": ("documents", "chunks"),
-    "embeddings": ("documents", "chunks", "tokens", "embedded", "reused"),
+    "embeddings": ("documents", "chunks", "tokens", "embedded", "reused", "embedded_tokens"),
     "graph": ("documents", "added", "changed", "unchanged", "deleted", "stale", "searched_again"),
 }
 _STORE_COUNTS = ("documents", "chunks", "added", "changed", "unchanged", "deleted", "written", "payloads", "removed")
 
 
 def report_metadata(report: Report) -> dict[str, Any]:
-    """Metadata that a run's partitions share: what went wrong as a whole, and what is worth knowing."""
+    """Metadata that a run's partitions share: how long it took, what went wrong as a whole, what is worth knowing."""
+    # No integer: those are summed over the partitions of a run.
+    seconds: dict[str, Any] = {"run_seconds": round(time.monotonic() - report.started, 3)}
     told = {"problems": report.problems, "notes": report.notes[:_SAMPLE]}
-    return {
+    return seconds | {
         name: dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)) for name, lines in told.items() if lines
     }
 
 
-def partition_metadata(report: Report, uris: Mapping[Partition, str]) -> dict[str, dict[str, Any]]:
+def partition_metadata(report: Report, more: Mapping[Partition, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Metadata of each partition of a run, by partition key, and nothing of any other partition.
 
-    Counts, zeros included, what went to quarantine, a preview, the file, the digest.
+    Counts, zeros included, what went to quarantine, a preview, what changed, the digest.
 
     Args:
-        uris: where the partition's file is, for stages that have files.
+        more: of a partition: its file, what it cost.
     """
     quarantined: dict[tuple[str, str], list[QuarantinedRecord]] = {}
     for record in report.quarantined:
@@ -95,8 +108,9 @@ def partition_metadata(report: Report, uris: Mapping[Partition, str]) -> dict[st
             metadata["quarantined_records"] = dg.MetadataValue.md(_quarantine_table(held))
         if partition in report.previews:
             metadata["preview"] = dg.MetadataValue.md(markdown_table(report.previews[partition]))
-        if partition in uris:
-            metadata["dagster/uri"] = uris[partition]
+        if partition in report.changes:
+            metadata["changes"] = dg.MetadataValue.md(markdown_table(report.changes[partition]))
+        metadata |= more.get(partition, {})
         metadata["digest"] = report.digests[partition].hexdigest()
     return found
 
@@ -152,6 +166,14 @@ def sweep_check(report: Report, asset_key: dg.AssetKey) -> dg.AssetCheckResult:
     )
 
 
+def summary(report: Report) -> str:
+    """One line of a run's log about a stage: how much of what, in which time."""
+    names = (*_COUNTS.get(report.stage, _STORE_COUNTS), "quarantined")
+    told = ", ".join(f"{number} {name}" for name in names if (number := report.total(name)))
+    seconds = time.monotonic() - report.started
+    return f"{report.stage}: {told or 'nothing to do'}; {len(report.counts)} partitions in {seconds:.1f} s"
+
+
 def _quarantine_table(records: Sequence[QuarantinedRecord]) -> str:
     return markdown_table(
         [
@@ -165,4 +187,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     text = " ".join(str("" if value is None else value).split())
-    return f"[open]({text})" if _URL.fullmatch(text) else _MARKDOWN.sub(r"\\\1", text)
+    return f"[open]({text})" if _URL.fullmatch(text) else as_words(text)
+
+
+def as_words(text: str) -> str:
+    """A text as Markdown that shows it as it is."""
+    return _MARKDOWN.sub(r"\\\1", text)

@@ -12,7 +12,7 @@ _LOG_SECONDS = 10.0
 watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
 
 
-def progress_of(context: dg.AssetExecutionContext) -> Progress:
+def progress_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Progress:
     """The watcher that the command line set, or one that logs."""
     watching = watcher.get()
     if watching is not None:

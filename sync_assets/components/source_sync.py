@@ -12,10 +12,15 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from sync_assets.attachments.extracted import Limits
-from sync_assets.automation.schedules import sync_schedule
+from sync_assets.automation.sensors import change_sensor
 from sync_assets.batches import Batch, Grain, Stage
+from sync_assets.checks.audit import audit_checks
+from sync_assets.checks.batch import batch_checks, batch_specs
+from sync_assets.checks.health import health_checks
+from sync_assets.checks.upstream import upstream_checks, upstream_specs
 from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
 from sync_assets.components.failures import failures
+from sync_assets.components.lineage import code_reference, column_lineage, made_of
 from sync_assets.components.metadata import (
     QUARANTINE_RULE,
     attach_partition_metadata,
@@ -24,12 +29,15 @@ from sync_assets.components.metadata import (
     partition_metadata,
     quarantine_check,
     report_metadata,
+    summary,
     sweep_check,
 )
+from sync_assets.components.outcome import outcome
 from sync_assets.components.progress import progress_of
 from sync_assets.components.source_graph import build_graph_asset
+from sync_assets.components.source_schedules import Schedules
 from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
-from sync_assets.partitions import build_partitions, to_partition
+from sync_assets.partitions import NO_LIMITS, build_partitions, to_partition
 from sync_assets.processors import ProcessorUse
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
@@ -94,8 +102,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         streams: its streams by name.
         grain: width of the windows of the upstream modification time.
         start: first window; older records are found by sweeps.
-        schedule: when to sync all tenants, as a cron expression in UTC; default never.
-        schedule_sweeps: whether each scheduled sync also sweeps.
+        schedules: when to sync by itself what.
+        freshness_hours: how long a tenant's data may lie behind upstream before a check warns.
         owners: of every asset, as e-mail addresses or `team:<name>`.
     """
 
@@ -103,8 +111,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
     streams: dict[str, StreamSync]
     grain: Grain = "day"
     start: str = Field("2020-01-01", pattern=r"^\d{4}-\d\d-\d\d$")
-    schedule: str | None = None
-    schedule_sweeps: bool = False
+    schedules: Schedules = Schedules()
+    freshness_hours: int = Field(default=30, ge=1)
     owners: list[str] = []
 
     @model_validator(mode="after")
@@ -122,8 +130,16 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         if feeding:
             assets.append(build_graph_asset(self.source, feeding, partitions, self.owners))
         chain = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
-        schedules = [sync_schedule(self.source, chain, self.schedule, self.schedule_sweeps)] if self.schedule else []
-        return dg.Definitions(assets=assets, schedules=schedules)
+        streams = [self.stream(name) for name in self.streams]
+        return dg.Definitions(
+            assets=assets,
+            asset_checks=[
+                health_checks(self.source, streams, self.freshness_hours),
+                audit_checks(self.source, streams),
+            ],
+            schedules=self.schedules.build(self.source, chain),
+            sensors=[change_sensor(self.source, chain)],
+        )
 
     def stream(self, name: str) -> Stream:
         """One of the streams, as the stages take it."""
@@ -205,7 +221,10 @@ class _StreamAssets:
             with failures():
                 options = RawOptions(sweep=config.sweep, limit=config.limit, records=config.records)
                 batch, report = extract_raw(self._context(context, services), self._run_partitions(context), options)
-                return self._result(context, services, report, batch, [sweep_check(report, self._key("raw"))])
+                whole = options.limit is None and not options.records
+                checks = upstream_checks(services.ledger, self._stream, report, self._key("raw"), whole)
+                checks.append(sweep_check(report, self._key("raw")))
+                return self._result(context, services, report, batch, checks)
 
         return self._asset(
             raw,
@@ -213,7 +232,10 @@ class _StreamAssets:
             f"{self._description} The changes of each window as received, one compressed JSON line a record.",
             {"json"},
             metadata={"dagster/column_schema": column_schema(RAW_SCHEMA)},
-            checks=[self._check("sweep", "raw", "No sweep of this run refused to delete.")],
+            checks=[
+                self._check("sweep", "raw", "No sweep of this run refused to delete."),
+                *upstream_specs(self._key("raw")),
+            ],
             deps=[self._key("upstream")],
             pool=f"{self._stream.source}_api",
             io_manager_key="object_storage",
@@ -235,7 +257,10 @@ class _StreamAssets:
             stage,
             description,
             {"parquet"},
-            metadata={"dagster/column_schema": column_schema(schema)},
+            metadata={
+                "dagster/column_schema": column_schema(schema, made_of(stage)),
+                **column_lineage(stage, self._key(upstream)),
+            },
             ins={"batch": dg.AssetIn(self._key(upstream))},
             io_manager_key="documents" if stage == "documents" else "object_storage",
             dagster_type=_BATCH,
@@ -285,8 +310,8 @@ class _StreamAssets:
             # The UI shows the last part of a key only: the kind tells the rows of a source's group apart.
             kinds={self._stream.name, *kinds},
             tags={"stream": self._stream.name, "stage": stage},
-            metadata=metadata,
-            check_specs=[quarantine, *checks],
+            metadata={**metadata, **code_reference(stage)},
+            check_specs=[quarantine, *batch_specs(self._key(stage)), *checks],
             **options,
         )(function)
         assert isinstance(made, dg.AssetsDefinition)  # noqa: S101 what the decorator returns for a function
@@ -296,7 +321,7 @@ class _StreamAssets:
         return dg.AssetCheckSpec(name, asset=self._key(stage), description=description)
 
     def _context(self, context: dg.AssetExecutionContext, services: Services) -> Context:
-        return Context(services, self._stream, progress_of(context))
+        return Context(services, self._stream, progress_of(context), no_limits=NO_LIMITS in context.run.tags)
 
     def _run_partitions(self, context: dg.AssetExecutionContext) -> list[Partition]:
         return [to_partition(self._partitions, key) for key in context.partition_keys]
@@ -310,18 +335,17 @@ class _StreamAssets:
         checks: Sequence[dg.AssetCheckResult] = (),
     ) -> dg.MaterializeResult:
         key = self._key(report.stage)
-        uris: dict[Partition, str] = {}
-        if batch is not None:
-            uris = {found: services.storage.uri(batch.layout.path(found)) for found in batch.partitions}
-        attach_partition_metadata(context, key, partition_metadata(report, uris))
+        told = partition_metadata(report, outcome(services, self._stream, report, batch))
+        attach_partition_metadata(context, key, told)
         held = held_at(services.ledger, report, self._stream.source, self._stream.name)
         if report.problems:
             context.log.warning("%s", " ".join(report.problems))
+        context.log.info("%s/%s %s", self._stream.source, self._stream.name, summary(report))
         return dg.MaterializeResult(
             asset_key=key,
             metadata=report_metadata(report),
             data_version=dg.DataVersion(report.data_version),
-            check_results=[quarantine_check(held, key), *checks],
+            check_results=[quarantine_check(held, key), *batch_checks(key, report), *checks],
             value=batch,
         )
 

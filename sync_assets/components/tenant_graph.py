@@ -57,6 +57,7 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
         every = [*steps, self._key("summary")]
         return dg.Definitions(
             schedules=[graph_schedule(self.sources, every, self.schedule)] if self.schedule else [],
+            sensors=[_summary_sensor(self._key("summary"))],
             assets=[
                 self._step(
                     "resolution",
@@ -110,7 +111,13 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
 
         specs = [dg.AssetCheckSpec(name, asset=key, description=words) for name, (words, _) in _CHECKS.items()]
         return self._asset(
-            summary, "summary", "How large each tenant's graph is, and whether it holds together.", deps, specs
+            summary,
+            "summary",
+            "How large each tenant's graph is, and whether it holds together.",
+            deps,
+            specs,
+            # It has its tenants' partitions in common with what it depends on, and is small: no other asset is both.
+            dg.AutomationCondition.eager(),
         )
 
     def _asset(
@@ -120,6 +127,7 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
         description: str,
         deps: list[Any],
         checks: list[dg.AssetCheckSpec] | None = None,
+        condition: dg.AutomationCondition[Any] | None = None,
     ) -> dg.AssetsDefinition:
         made = dg.asset(
             key=self._key(name),
@@ -131,9 +139,23 @@ class TenantGraph(dg.Component, dg.Model, dg.Resolvable):
             owners=self.owners,
             kinds={"python", "postgres"},
             check_specs=checks or [],
+            automation_condition=condition,
         )(function)
         assert isinstance(made, dg.AssetsDefinition)  # noqa: S101 what the decorator returns for a function
         return made
+
+
+def _summary_sensor(summary: dg.AssetKey) -> dg.AutomationConditionSensorDefinition:
+    """Brings the summary in line after a person ran one of the steps alone.
+
+    What changes between the end of the summary's run and the next tick escapes it. The schedule does not miss that: it
+    asks the graph itself who is behind.
+    """
+    return dg.AutomationConditionSensorDefinition(
+        "graph_summary",
+        target=dg.AssetSelection.assets(summary),
+        description="Sums a tenant's graph up again after its entities or its similar tickets were found alone.",
+    )
 
 
 def _each_tenant(context: dg.AssetExecutionContext, name: str, work: Callable[[str], T]) -> dict[str, T]:

@@ -3,6 +3,7 @@
 Keyed by tenant, model fingerprint and hash of the exact text, so that moved, repeated and restored texts cost nothing.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -103,12 +104,16 @@ class EmbedResult(NamedTuple):
         embedded: vectors computed now.
         reused: vectors found in the cache.
         failures: why a text has no vector.
+        tokens: of the texts that were given to the model.
+        seconds: that the model took for them, its loading included.
     """
 
     vectors: dict[str, np.ndarray]
     embedded: int
     reused: int
     failures: dict[str, str]
+    tokens: int
+    seconds: float
 
 
 def embed_missing(
@@ -135,6 +140,8 @@ def embed_missing(
     failures: dict[str, str] = {}
     reused = len(vectors)
     missing = [content_hash for content_hash in texts_by_hash if content_hash not in vectors]
+    lengths: dict[str, int] = {}
+    seconds = 0.0
     if missing:
         lengths = dict(zip(missing, embedder.tokenizer.count([texts_by_hash[item] for item in missing]), strict=True))
         missing.sort(key=lengths.__getitem__)
@@ -143,13 +150,15 @@ def embed_missing(
     for start in range(0, len(missing), _BATCH_TEXTS):
         batch = {content_hash: texts_by_hash[content_hash] for content_hash in missing[start : start + _BATCH_TEXTS]}
         computed: dict[str, np.ndarray] = {}
+        started = time.monotonic()
         try:
             _embed_batch(embedder, batch, computed, failures)
         finally:
+            seconds += time.monotonic() - started
             cache.put(tenant, key, computed)
         vectors.update(computed)
         on_progress(len(vectors) + len(failures))
-    return EmbedResult(vectors, len(vectors) - reused, reused, failures)
+    return EmbedResult(vectors, len(vectors) - reused, reused, failures, sum(lengths.values()), seconds)
 
 
 def _embed_batch(

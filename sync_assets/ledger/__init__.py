@@ -193,6 +193,15 @@ class Ledger:
             finally:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
 
+    @contextmanager
+    def session(self) -> Iterator[sa.Connection]:
+        """A connection of its own, where each statement is a transaction; its temporary tables go with it."""
+        with _errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            try:
+                yield connection
+            finally:
+                connection.invalidate()
+
     # Documents
 
     def known_documents(self, ref: StreamRef, document_ids: Sequence[str]) -> dict[str, KnownDocument]:
@@ -237,13 +246,22 @@ class Ledger:
         values = {**new._asdict(), "physical_name": f"{new.name}_{new.fingerprint[:8]}", "active": True}
         with self.transaction() as connection:
             connection.execute(insert(t.collections).values(values).on_conflict_do_nothing())
-        found = self.active_collection(new.store, new.name)
+        found = self.matching_collection(new)
         if found is None:
             raise LedgerError(
                 f"{new.store} has no active collection {new.name}, and an inactive one with this fingerprint.",
                 "Mark one of them active in the ledger's table collections.",
             )
-        if found.collection.fingerprint != new.fingerprint:
+        return found
+
+    def matching_collection(self, new: NewCollection) -> RegisteredCollection | None:
+        """The active collection of that name; None where there is none yet.
+
+        Raises:
+            FingerprintMismatch: it was made by another model or chunker; the text names both.
+        """
+        found = self.active_collection(new.store, new.name)
+        if found is not None and found.collection.fingerprint != new.fingerprint:
             raise FingerprintMismatch(
                 f"Collection {new.name} in {new.store} was made with {found.description}; "
                 f"this run uses {new.description}.",
@@ -255,6 +273,10 @@ class Ledger:
     def active_collection(self, store: str, name: str) -> RegisteredCollection | None:
         """The collection that searches of `name` in `store` read now."""
         return next(iter(self._collections(t.collections.c.store == store, t.collections.c.name == name)), None)
+
+    def every_collection(self) -> list[RegisteredCollection]:
+        """All collections, those that are no longer active too."""
+        return self._registered()
 
     def collections_of(
         self, tenant: str, source: str | None = None
@@ -276,9 +298,16 @@ class Ledger:
                 streams.setdefault(collection_id, {})[StreamRef(tenant, of_source, stream)] = observed_at
         return [(found, streams[found.id]) for found in self._collections() if found.id in streams]
 
+    def active_collections(self) -> list[RegisteredCollection]:
+        """All that searches and writes use, by store and name."""
+        return self._collections()
+
     def _collections(self, *conditions: sa.ColumnElement[bool]) -> list[RegisteredCollection]:
+        return self._registered(t.collections.c.active, *conditions)
+
+    def _registered(self, *conditions: sa.ColumnElement[bool]) -> list[RegisteredCollection]:
         columns = t.collections.c
-        query = sa.select(t.collections).where(columns.active, *conditions).order_by(columns.store, columns.name)
+        query = sa.select(t.collections).where(*conditions).order_by(columns.store, columns.name, columns.id)
         with self.transaction() as connection:
             return [
                 RegisteredCollection(
@@ -366,10 +395,12 @@ class Ledger:
             chunks, dirty = connection.execute(query).one()
         return None if dirty else chunks
 
-    def mark_dirty(self, collection_id: int, tenant: str) -> None:
-        """Trust nothing that is recorded of a tenant in a collection."""
+    def mark_dirty(self, collection_id: int, tenant: str, document_ids: Sequence[str] | None = None) -> None:
+        """Trust nothing that is recorded of a tenant's documents in a collection; without ids, of all of them."""
         applied = t.collection_documents
         statement = sa.update(applied).where(applied.c.collection_id == collection_id, applied.c.tenant == tenant)
+        if document_ids is not None:
+            statement = statement.where(applied.c.document_id == sa.any_(_text_array(document_ids)))
         with self.transaction() as connection:
             connection.execute(statement.values(dirty=True))
 

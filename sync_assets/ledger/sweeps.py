@@ -53,13 +53,13 @@ def sweep_difference(
     Args:
         graph: what the graph has of the stream; None where it is not to be compared.
     """
-    documents, live = t.documents.c, _temporary("live_ids", "record_id", cheap_version=sa.Text)
-    in_graph = _temporary("in_graph", "document_id", observed_at=sa.DateTime(timezone=True), deleted=sa.Boolean)
+    documents, live = t.documents.c, temporary("live_ids", "record_id", cheap_version=sa.Text)
+    in_graph = temporary("in_graph", "document_id", observed_at=sa.DateTime(timezone=True), deleted=sa.Boolean)
     of_stream = (documents.tenant == ref.tenant) & (documents.source == ref.source) & (documents.stream == ref.stream)
     alive = of_stream & ~documents.deleted
-    behind = [~_is_applied(collection_id) for collection_id in collection_ids]
+    behind = [~is_applied(collection_id) for collection_id in collection_ids]
     if graph is not None:
-        behind.append(~_is_in(in_graph))
+        behind.append(~is_in(in_graph))
     joined = live.outerjoin(t.documents, of_stream & (documents.record_id == live.c.record_id))
     wanted = (
         sa.select(live.c.record_id)
@@ -78,12 +78,12 @@ def sweep_difference(
         .where(~documents.deleted, documents.modified_at > live.c.modified_at)
     )
     lingering = sa.select(documents.record_id).where(
-        of_stream, documents.deleted, _is_held(collection_ids) | _lives_in(in_graph)
+        of_stream, documents.deleted, is_held(collection_ids) | lives_in(in_graph)
     )
     gone = sa.select(documents.record_id).where(alive, ~sa.exists().where(live.c.record_id == documents.record_id))
     with ledger.transaction() as connection:
-        _fill(connection, live, (item.model_dump() for item in listing))
-        _fill(connection, in_graph, (version._asdict() for version in graph or ()))
+        fill(connection, live, (item.model_dump() for item in listing))
+        fill(connection, in_graph, (version._asdict() for version in graph or ()))
         return SweepDifference(
             wanted=sorted({*connection.scalars(wanted), *connection.scalars(lingering)}),
             rewound=set(connection.scalars(rewound)),
@@ -93,7 +93,7 @@ def sweep_difference(
         )
 
 
-def _temporary(name: str, key: str, **more: Any) -> sa.Table:
+def temporary(name: str, key: str, **more: Any) -> sa.Table:
     """A table of one transaction: an id, when it was modified, and more columns by type."""
     return sa.Table(
         name,
@@ -106,14 +106,14 @@ def _temporary(name: str, key: str, **more: Any) -> sa.Table:
     )
 
 
-def _fill(connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
+def fill(connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
     """Make a table of rows; of those with the same id the first counts."""
     table.create(connection)
     for page in _pages(rows):
         connection.execute(insert(table).on_conflict_do_nothing(), page)
 
 
-def _is_applied(collection_id: int) -> sa.ColumnElement[bool]:
+def is_applied(collection_id: int) -> sa.ColumnElement[bool]:
     """That a collection has the ledger's version of a document."""
     applied, documents = t.collection_documents.c, t.documents.c
     return sa.exists().where(
@@ -126,7 +126,7 @@ def _is_applied(collection_id: int) -> sa.ColumnElement[bool]:
     )
 
 
-def _is_in(graph: sa.Table) -> sa.ColumnElement[bool]:
+def is_in(graph: sa.Table) -> sa.ColumnElement[bool]:
     """That the graph has the ledger's version of a document."""
     return sa.exists().where(
         graph.c.document_id == t.documents.c.document_id,
@@ -135,7 +135,7 @@ def _is_in(graph: sa.Table) -> sa.ColumnElement[bool]:
     )
 
 
-def _is_held(collection_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+def is_held(collection_ids: Sequence[int]) -> sa.ColumnElement[bool]:
     """That a collection has a document alive, or may have."""
     applied, documents = t.collection_documents.c, t.documents.c
     return sa.exists().where(
@@ -146,7 +146,7 @@ def _is_held(collection_ids: Sequence[int]) -> sa.ColumnElement[bool]:
     )
 
 
-def _lives_in(graph: sa.Table) -> sa.ColumnElement[bool]:
+def lives_in(graph: sa.Table) -> sa.ColumnElement[bool]:
     return sa.exists().where(graph.c.document_id == t.documents.c.document_id, ~graph.c.deleted)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -162,6 +163,15 @@ embedding_cache = Table(
     comment="Every vector ever paid for, by the text it was made of",
 )
 
+throughput = Table(
+    "throughput",
+    metadata,
+    Column("fingerprint", Text, primary_key=True, comment="of the model"),
+    Column("tokens", Double, nullable=False, comment="embedded in the last hour of work"),
+    Column("seconds", Double, nullable=False, comment="that they took"),
+    comment="How fast each model was, on this installation",
+)
+
 enrichments = Table(
     "enrichments",
     metadata,
@@ -209,6 +219,15 @@ file_texts = Table(
     comment="What was read from files, once for their bytes",
 )
 
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("document_key", Text, primary_key=True, comment="hash of the document id"),
+    Column("forgotten_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Documents that are to stay away though upstream still has them",
+)
+
 document_bodies = Table(
     "document_bodies",
     metadata,
@@ -226,4 +245,15 @@ document_bodies = Table(
     Column("content_hash", Text, nullable=False),
     Column("metadata_hash", Text, nullable=False),
     comment="Documents in SQL, in hybrid mode",
+)
+
+record_fields = Table(
+    "record_fields",
+    metadata,
+    *_stream_key(),
+    Column("field", Text, primary_key=True),
+    Column("usual", Boolean, nullable=False, comment="nearly all records have it"),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("gone_since", DateTime(timezone=True), comment="null where records have it"),
+    comment="Which fields the records of each stream have",
 )

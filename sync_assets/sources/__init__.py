@@ -74,6 +74,13 @@ class Source(Protocol):
         """Earliest and latest modification time in the stream, deleted records included; None when it is empty."""
         ...
 
+    def probe(self, stream: str) -> str:
+        """A text that changes when the stream does, for few and cheap calls; it says nothing else and holds no secret.
+
+        It is a hint: what upstream tells nowhere cheaply does not change it, and windows and sweeps find it.
+        """
+        ...
+
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         """All records modified within [since, until), deleted ones as `deleted` events, each id at most once."""
         ...

@@ -15,6 +15,7 @@ import httpx
 from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
+from sync_assets.hashing import digest
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.backlog_account import Account
 from sync_assets.sources.backlog_documents import document_document, issue_document, wiki_document
@@ -107,6 +108,20 @@ class Source:
                 # Each window tells of it.
                 self._refusal(project, error)
         return (min(times), max(times)) if times else None
+
+    def probe(self, stream: str) -> str:
+        """What changed last in each project, and how much there is. Deleted issues and pages count no more."""
+        kind = self._kind(stream)
+        projects = self._projects()
+        found: list[Any] = [projects.lost]
+        for project in projects.chosen:
+            try:
+                newest = self._web.newest(kind, project) if has(kind, project) else []
+                trash = sorted(projects.trash(project.id)) if kind is DOCUMENT else []
+                found.append([project.id, project.archived, newest, trash])
+            except ApiStatusError as error:
+                found.append([project.id, self._refusal(project, error)])
+        return digest(found)
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         kind = self._kind(stream)

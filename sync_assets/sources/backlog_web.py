@@ -192,6 +192,17 @@ class Web:
         params: Params = {"projectId[]": project.id, "sort": "updated", "offset": 0, "count": 1}
         return [row for order in ("asc", "desc") for row in self._rows("/issues", {**params, "order": order})]
 
+    def newest(self, kind: Kind, project: Project) -> list[Any]:
+        """Id and modification time of the record that changed last, of wikis of every page; of issues their number."""
+        if kind is WIKI:
+            rows, count = self.rows(kind, project), 0
+        else:
+            only: Params = {"projectId[]": project.id}
+            latest: Params = {**only, "sort": "updated", "order": "desc", "offset": 0, "count": 1}
+            rows = self._rows(f"/{kind.stream}", latest)
+            count = self._count(only) if kind is ISSUE else 0
+        return [count, *sorted(([row.get("id"), row.get("updated")] for row in rows if isinstance(row, dict)), key=str)]
+
     def comments(self, issue_id: int) -> list[Any]:
         """All comments of an issue, each id once, oldest first."""
         found: dict[int, Any] = {}

@@ -5,6 +5,7 @@ What belongs here: the account, and which channels are read or reported as out o
 (`discord_documents.py`), and what a permission means (`discord_permissions.py`).
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
+from sync_assets.hashing import digest
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.conversations import ConversationId
 from sync_assets.sources.discord_conversations import (
@@ -165,6 +167,21 @@ class Source:
             threads = self._conversations.threads(scope, active)
             times += [thread.active_at for thread in threads if isinstance(thread, Thread)]
         return (min(times), max(times)) if times else None
+
+    def probe(self, stream: str) -> str:
+        """The newest message of each channel and living thread that can be read. Edits and deletions: sweeps find them.
+
+        It takes six calls whatever the server's size: which channels count follows from the bot's permissions.
+        """
+        server = self._server(stream)
+        channels = {scope.channel.id: scope.channel for scope in self._scopes(server)}
+        rooms = [[str(server.room(channel)), channel.name, channel.last_message_id] for channel in channels.values()]
+        threads = [
+            [thread.id, thread.name, thread.last_message_id] if isinstance(thread, Thread) else [thread.id]
+            for thread in self._web.active_threads()
+            if thread.parent_id in channels
+        ]
+        return digest(json.dumps([sorted(rooms, key=str), sorted(threads, key=str)]))
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         server = self._server(stream)

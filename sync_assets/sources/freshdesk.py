@@ -123,6 +123,19 @@ class Source:
         times = list(self._article_times() if self._is_articles(stream) else self._ticket_times())
         return (min(times), max(times)) if times else None
 
+    def probe(self, stream: str) -> str:
+        """The ticket that changed last in each view; of articles, how many each folder holds.
+
+        An edited article shows in its own folder's listing only, so the daily schedule finds it.
+        """
+        if self._is_articles(stream):
+            folders = (place.folder for place in self._places())
+            return digest(sorted([folder["id"], folder.get("articles_count")] for folder in folders))
+        newest = [
+            self._rows("/tickets", self._listing(_EPOCH, "desc", 1, view))[0] for view in (None, "deleted", "spam")
+        ]
+        return digest([[row.get("id"), row.get("updated_at")] for rows in newest for row in rows])
+
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         return self._articles(since, until) if self._is_articles(stream) else self._tickets(since, until)
 

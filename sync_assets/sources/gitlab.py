@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache, partial
-from typing import Annotated, NamedTuple, Protocol, Self
+from typing import Annotated, Any, NamedTuple, Protocol, Self
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
@@ -23,7 +23,7 @@ from sync_assets.sources.gitlab_documents import DOCUMENTS
 from sync_assets.sources.gitlab_files import FileRules
 from sync_assets.sources.gitlab_graph import with_graph
 from sync_assets.sources.gitlab_repository import Commits, Files
-from sync_assets.sources.gitlab_web import NOT_SHOWN, Project, Web, deleted, malformed
+from sync_assets.sources.gitlab_web import NOT_SHOWN, Project, Web, deleted, malformed, version_of
 from sync_assets.sources.gitlab_wikis import Wikis
 from sync_assets.sources.gitlab_work import Work
 from sync_assets.sources.http import ApiStatusError, BaseUrl, Limits, Timer
@@ -80,6 +80,8 @@ class _Kind(Protocol):
     def probe(self, project: Project) -> None: ...
 
     def span(self, project: Project) -> list[datetime]: ...
+
+    def newest(self, project: Project) -> Any: ...
 
     def changed(self, project: Project, since: datetime, until: datetime) -> Iterator[Record]: ...
 
@@ -164,6 +166,21 @@ class Source:
             except ApiStatusError as error:
                 self._reason(kind, project, error)
         return (min(times), max(times)) if times else None
+
+    def probe(self, stream: str) -> str:
+        """What is newest in each project, a call for each: upstream lists nothing across projects alone."""
+        kind = self._kind(stream)
+        projects = self._projects()
+        found = self._web.map(partial(self._newest, kind), projects.readable.values())
+        return version_of(list(found), projects.problems)
+
+    def _newest(self, kind: _Kind, project: Project) -> list[Any]:
+        """What tells that a stream changed in a project. Runs in the client's threads."""
+        why_not = self._why_not_listed(kind, project)
+        try:
+            return [project.facts(kind.feature), why_not or kind.newest(project)]
+        except ApiStatusError as error:
+            return [project.facts(kind.feature), self._reason(kind, project, error)]
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         kind = self._kind(stream)

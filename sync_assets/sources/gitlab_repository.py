@@ -61,6 +61,10 @@ class Commits:
         known = [time for time in times if time is not None]
         return [min(known), max(known)] if known else []
 
+    def newest(self, project: Project) -> Any:
+        """The commit that the default branch is at."""
+        return head(self._web, project)
+
     def changed(self, project: Project, since: datetime, until: datetime) -> Iterator[Record]:
         rows = self._rows(project, since, until)
         return self._web.map(lambda row: self._whole(project, row), rows)
@@ -142,6 +146,10 @@ class Files:
         moments = [project.created_at, *(moment_of(row, "committed_date") for row in newest)]
         return [moment for moment in moments if moment is not None]
 
+    def newest(self, project: Project) -> Any:
+        """The commit that the default branch is at."""
+        return head(self._web, project)
+
     def changed(self, project: Project, since: datetime, until: datetime) -> Iterator[Record]:
         if since <= project.created_at < until:
             listed = (path for path, _ in self._tree(project))
@@ -203,7 +211,7 @@ class Files:
 
     def _tree(self, project: Project) -> Iterator[tuple[str, str]]:
         """Paths and blob hashes of the files that are read, as far as their names tell."""
-        for row in self._entries(project, {"recursive": "true", "ref": self._head(project)}):
+        for row in self._entries(project, {"recursive": "true", "ref": head(self._web, project)}):
             if _is_file(row) and self._rules.selects(row["path"]):
                 yield row["path"], row["id"]
 
@@ -218,12 +226,6 @@ class Files:
             if not isinstance(row, dict) or not isinstance(row.get("path"), str) or not isinstance(row.get("id"), str):
                 raise self._web.unreadable(path)
             yield row
-
-    def _head(self, project: Project) -> str:
-        """The commit that the branch is at: a push between two pages would shift the tree."""
-        branch = _branch(project)
-        newest = self._web.page(_commits_path(project), {"ref_name": branch, "per_page": 1})
-        return newest[0]["id"] if newest and isinstance(newest[0], dict) and newest[0].get("id") else branch
 
     def _touched(self, project: Project, since: datetime, until: datetime) -> Iterator[str]:
         """Paths that commits of the window changed, made or removed, each once."""
@@ -275,6 +277,13 @@ def commit_rows(web: Web, project: Project, since: datetime, until: datetime) ->
         older = older + 1 if moment is not None and moment < since else 0
         if older == _OLDER_IN_A_ROW:
             return
+
+
+def head(web: Web, project: Project) -> str:
+    """The commit that the branch is at: a push between two pages would shift the tree."""
+    branch = _branch(project)
+    newest = web.page(_commits_path(project), {"ref_name": branch, "per_page": 1})
+    return newest[0]["id"] if newest and isinstance(newest[0], dict) and newest[0].get("id") else branch
 
 
 def diff_rows(web: Web, project: Project, sha: str) -> Iterator[Any]:

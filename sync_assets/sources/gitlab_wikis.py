@@ -48,6 +48,14 @@ class Wikis:
     def span(self, project: Project) -> list[datetime]:
         return [project.created_at] if self._web.page(self._path(project), {"per_page": 1}) else []
 
+    def newest(self, project: Project) -> Any:
+        """All pages: nothing else tells that one was edited."""
+        return [
+            [row.get("slug"), row.get("title"), row.get("content")]
+            for row in self._rows(project)
+            if isinstance(row, dict)
+        ]
+
     def changed(self, project: Project, since: datetime, until: datetime) -> Iterator[Record]:
         if not since <= project.created_at < until:
             return

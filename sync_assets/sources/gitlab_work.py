@@ -73,6 +73,12 @@ class Work:
         ]
         return [moment for row in rows if (moment := moment_of(row, "updated_at")) is not None]
 
+    def newest(self, project: Project) -> Any:
+        """The item that changed last."""
+        order = {"scope": "all", "state": "all", "order_by": "updated_at", "sort": "desc", "per_page": 1}
+        rows = self._web.page(self._path(project), order)
+        return [[row.get("iid"), row.get("updated_at")] for row in rows if isinstance(row, dict)]
+
     def changed(self, project: Project, since: datetime, until: datetime) -> Iterator[Record]:
         listed = self._web.changed_rows(self._path(project), {}, max(since, BEGINNING), max(until, BEGINNING))
         return self._web.map(lambda found: self._whole(project, found[0]), listed)

@@ -24,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pyrate_limiter import Duration, InMemoryBucket, Rate, RateItem
 
 from sync_assets.errors import SourceError
+from sync_assets.sources.calls import Calls, counted
 from sync_assets.sources.retries import retrying
 
 Item = TypeVar("Item")
@@ -163,6 +164,7 @@ class ApiClient:
         self._failure_of = failure_of
         self._timer = timer
         self._http = httpx.Client(auth=auth, timeout=limits.timeout, transport=transport)
+        self._calls = counted.get() or Calls()
         self._slots = threading.BoundedSemaphore(limits.max_concurrent_requests)
         self._pool = ThreadPoolExecutor(limits.max_concurrent_requests, thread_name_prefix=f"{tenant}-{self.host}")
         self._budget = _Budget(limits.reserve_share, timer)
@@ -240,6 +242,7 @@ class ApiClient:
             self._take_turn("", None)
         except _Unusable as error:
             raise SourceError(f"{self._tenant}: {self.host} was not asked, {error}.", _transient_remedy(429)) from None
+        self._calls.sent()
         with self._slots:
             yield
 
@@ -269,17 +272,21 @@ class ApiClient:
         self._budget.wait()
         self._routes.wait(request.route)
         self._take_turn(request.route, request.per_minute)
+        self._calls.sent()
         try:
             with self._slots:
                 response = self._http.get(f"{self._base_url}{request.path}", params=request.params)
         except httpx.TimeoutException:
+            self._calls.brought_nothing(None)
             raise _Unusable(f"no answer within {self._limits.timeout:g} s") from None
         except httpx.RequestError as error:
+            self._calls.brought_nothing(None)
             raise _Unusable(f"connection failed ({type(error).__name__})") from None
         self._budget.note(response.headers)
         self._routes.note(request.route, response.headers)
         status = response.status_code
         if status in (408, 429) or status >= 500:
+            self._calls.brought_nothing(status)
             raise _Unusable(f"status {status}", status, _retry_after(response))
         if not response.is_success:
             raise ApiStatusError(

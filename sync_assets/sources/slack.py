@@ -14,16 +14,18 @@ private makes new records, for its members, and what everybody could find goes, 
 What is stored of a private channel of which Slack says nothing any more stays, for the members that it had.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
 from sync_assets.clock import utc_now
 from sync_assets.documents import Document, Record
 from sync_assets.errors import SourceError
+from sync_assets.hashing import digest
 from sync_assets.sources import Hidden, LiveId
 from sync_assets.sources.conversations import ConversationId
 from sync_assets.sources.http import Timer
@@ -102,6 +104,18 @@ class Source:
         if begins is not None:
             created = [datetime.combine(begins, time(), UTC) - timedelta(days=1) for _ in created]
         return (min(*created, now), now) if created else None
+
+    def probe(self, stream: str) -> str:
+        """The newest messages of each channel, a call for each. Sweeps find edits and replies further back."""
+        self._expect(stream)
+        found: list[Any] = []
+        for channel in self._wanted():
+            try:
+                newest = self._workspace.newest(channel.id) if channel.is_open else []
+            except ChannelUnreadable as error:
+                newest = [str(error)]
+            found.append([channel.id, channel.name, channel.is_private, channel.is_open, newest])
+        return digest(json.dumps(found))
 
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         self._expect(stream)

@@ -117,6 +117,10 @@ class ExportedWorkspace:
             if first <= day <= last:
                 yield Day(day, self._day(contents, day), contents.problems.get(day))
 
+    def newest(self, channel_id: str) -> list[Any]:
+        """Names and checksums of all its files: an archive changes as a whole."""
+        return sorted([entry.filename, entry.CRC] for entry in self._zip().infolist())
+
     def thread(self, channel_id: str, root: str) -> Thread:
         contents = self._contents(channel_id)
         replies = contents.threads[root] if root in contents.threads else _Replies()

@@ -155,6 +155,10 @@ class Workspace(Protocol):
         """
         ...
 
+    def newest(self, channel_id: str) -> list[Any]:
+        """What changes when the channel's newest messages do; JSON-like, no texts."""
+        ...
+
     def thread(self, channel_id: str, root: str) -> Thread:
         """A thread, oldest message first."""
         ...

@@ -33,6 +33,7 @@ Params = dict[str, str | int]
 
 _ROOT = "https://slack.com"
 _PAGE = 200
+_NEWEST = 15  # messages that every app may ask for at once
 _EPOCH = date(1970, 1, 1)
 # Calls of one method that a workspace allows in a minute, by the method's tier (docs.slack.dev, "Rate limits"); of the
 # two that list messages the settings say how many.
@@ -162,6 +163,14 @@ class WebWorkspace:
             held = (held or Day(first, []))._replace(is_limited=True)
         if held is not None:
             yield held
+
+    def newest(self, channel_id: str) -> list[Any]:
+        with _ChannelErrors():
+            rows = self._call("conversations.history", {"channel": channel_id, "limit": _NEWEST}).get("messages")
+        if not isinstance(rows, list):
+            raise self._nonsense("conversations.history", "without a list of messages")
+        told = ("ts", "reply_count", "latest_reply", "edited")
+        return [[row.get(key) for key in told] for row in rows if isinstance(row, dict)]
 
     def thread(self, channel_id: str, root: str) -> Thread:
         params: Params = {"channel": channel_id, "ts": root}

@@ -96,6 +96,13 @@ class Source:
             earliest, latest = connection.execute(bounds).one()
         return (_utc(earliest), _utc(latest)) if earliest is not None else None
 
+    def probe(self, stream: str) -> str:
+        _check_stream(stream)
+        latest = sa.select(sa.func.max(kb_articles.c.updated_at), sa.func.count()).select_from(kb_articles)
+        with self._snapshot() as connection:
+            updated_at, rows = connection.execute(latest).one()
+        return f"{_utc(updated_at).isoformat() if updated_at is not None else ''} {rows}"
+
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         _check_stream(stream)
         column = kb_articles.c.updated_at

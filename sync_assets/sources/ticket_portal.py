@@ -156,6 +156,12 @@ class Source:
                         times += filter(None, [read_value(Kind.TIME, bound, zones[int(number)])])
         return (min(earliest or latest), max(latest)) if latest else None
 
+    def probe(self, stream: str) -> str:
+        """Rows and latest time of each table whose rows are part of the stream's records: one query."""
+        query = self._tables.newest(self._stream(stream))
+        with self._database.snapshot(1) as (connection,):
+            return digest(sorted([str(value) for value in row] for row in connection.execute(query)))
+
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         spec = self._stream(stream)
         chosen = self._tables.everything(spec) if since <= EPOCH else self._tables.touched(spec, since, until)

@@ -518,6 +518,18 @@ class Tables:
             zones.append(self._zone_of(rows.table, time))
         return (sa.union_all(*found) if found else None), zones
 
+    def newest(self, stream: Stream) -> sa.Executable:
+        """Query for the number of rows in each table of a stream and their latest time, by table and time column."""
+        found: list[sa.SelectBase] = []
+        for rows in (stream.head, *stream.children):
+            table = self._table(rows.table, rows.part)
+            count = sa.select(sa.func.count()).select_from(table.clause).scalar_subquery()
+            found.append(sa.select(sa.literal_column(str(len(found))), sa.null(), count))
+            for time in rows.times:
+                if table.has(time):
+                    found.append(sa.select(sa.literal_column(str(len(found))), sa.func.max(table[time]), sa.null()))
+        return sa.union_all(*found)
+
     def counts(self) -> sa.Executable:
         """Query for the number of rows in each stream's head table, in the order of `STREAMS`."""
         heads = [self._table(stream.head.table, "head") for stream in STREAMS.values()]

@@ -212,6 +212,11 @@ class Source:
         ]
         return (min(times), max(times)) if times else None
 
+    def probe(self, stream: str) -> str:
+        """The record that changed last. A publication may not change `modifiedTime`: sweeps find it."""
+        rows = self._rows(self._path(stream), self._listing(_EPOCH, self._clock() + _CLOCK_SKEW, "-modifiedTime", 0, 1))
+        return digest([[row.get("id"), row.get("modifiedTime")] for row in rows if isinstance(row, dict)])
+
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         listed = self._listed(self._path(stream), since, until)
         if stream == "tickets":

@@ -5,6 +5,7 @@ Each takes a batch of change and returns one, with a report of what it did. They
 ledger decides what is new (laws 1 and 2).
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sync_assets.hashing import SetDigest, digest
 from sync_assets.ledger import QuarantinedRecord, StreamRef, WindowState
 from sync_assets.processors import ProcessorUse
 from sync_assets.services import Services
+from sync_assets.stages.findings import SAMPLE, Finding
 
 if TYPE_CHECKING:
     from sync_assets.attachments.extracted import Limits
@@ -78,12 +80,20 @@ class Stream:
 
 @dataclass
 class Context:
-    """What every stage is handed beside its batch."""
+    """What every stage is handed beside its batch.
+
+    Attributes:
+        no_limits: whether more may be embedded than the settings allow.
+        spared: in a rehearsal, which fetches no file and derives no keywords, counts those `files` and `keywords`; None
+            in a run.
+    """
 
     services: Services
     stream: Stream
     progress: Progress = no_progress
     clock: Callable[[], datetime] = utc_now
+    no_limits: bool = False
+    spared: Counter[str] | None = None
 
     def advance(self, tenant: str, stage: str, done: int, total: int | None) -> None:
         """Tell the progress watcher how many rows of the input are done."""
@@ -96,6 +106,13 @@ class Report:
 
     Counts are named as the command line prints them: documents, chunks, added, changed, unchanged, deleted,
     quarantined, embedded, reused, written, payloads.
+
+    Attributes:
+        findings: what was found of each rule that the stage's rows are judged by.
+        changes: the first changed documents of each partition, for people.
+        fields: in how many of a tenant's fetched records each field stands; `""` counts the records.
+        tokens: how many chunks have how many tokens.
+        started: `time.monotonic()` when the stage began.
     """
 
     stage: str
@@ -106,6 +123,11 @@ class Report:
     notes: list[str] = field(default_factory=list)
     previews: dict[Partition, list[dict[str, Any]]] = field(default_factory=dict)
     upstream: dict[tuple[str, str], WindowState] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    changes: dict[Partition, list[dict[str, Any]]] = field(default_factory=dict)
+    fields: dict[str, Counter[str]] = field(default_factory=dict)
+    tokens: Counter[int] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, stage: str, partitions: Iterable[Partition]) -> "Report":
@@ -147,6 +169,12 @@ class Report:
         """Offer a row for a partition's preview; the first few are kept. Never a secret, never a text not public."""
         rows = self.previews.setdefault(partition, [])
         if len(rows) < limit:
+            rows.append(row)
+
+    def show_change(self, partition: Partition, row: dict[str, Any]) -> None:
+        """Offer a changed document for the partition's table of changes; never a title that is not public."""
+        rows = self.changes.setdefault(partition, [])
+        if len(rows) < SAMPLE:
             rows.append(row)
 
     def distrust_unless(self, partition: Partition, digest: str) -> None:

@@ -6,6 +6,7 @@ what was read from it stand in the ledger's tables `files` and `file_texts`, as 
 How bytes are read is in `attachments/`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -58,29 +59,41 @@ class Attachments:
         self._limits = limits
         self._reader = reader(limits)
 
-    def attached(self, documents: Sequence[Document]) -> tuple[list[Document], dict[str, str], list[str]]:
-        """Documents with the texts of their files; why some lack one, by record id; and what was left out of files."""
+    def attached(
+        self, documents: Sequence[Document], spared: Counter[str] | None = None
+    ) -> tuple[list[Document], dict[str, str], list[str]]:
+        """Documents with the texts of their files; why some lack one, by record id; and what was left out of files.
+
+        Args:
+            spared: counts the `files` that were never fetched, and leaves them so; None to fetch them.
+        """
         wanted = {file.locator: file for document in documents for file in document.attachments}
-        texts, missing = self._texts(list(wanted.values()))
+        texts, missing = self._texts(list(wanted.values()), spared)
+        unreadable = {locator: text.problem for locator, text in texts.items() if text.problem}
         problems: dict[str, str] = {}
         for document in documents:
             reasons = [
-                f"{file.name}: {missing.get(file.locator) or texts[file.locator].problem}"
+                f"{file.name}: {reason}"
                 for file in document.attachments
-                if file.locator in missing or texts[file.locator].problem
+                if (reason := missing.get(file.locator) or unreadable.get(file.locator))
             ]
             if reasons:
                 problems[document.record_id] = "; ".join(reasons)
         notes = [f"{wanted[locator].name}: {note}" for locator, text in texts.items() for note in text.notes]
         return [_with_texts(document, texts) for document in documents], problems, notes
 
-    def _texts(self, wanted: Sequence[Attachment]) -> tuple[dict[str, FileText], dict[str, str]]:
+    def _texts(
+        self, wanted: Sequence[Attachment], spared: Counter[str] | None
+    ) -> tuple[dict[str, FileText], dict[str, str]]:
         """What was read from each file by locator, and why others can't be had."""
         hashes = self._known_hashes([file.locator for file in wanted])
         known = self._known_texts(list(hashes.values()))
         texts = {locator: known[content_hash] for locator, content_hash in hashes.items() if content_hash in known}
         unread = [file for file in wanted if file.locator not in texts]
         missing: dict[str, str] = {}
+        if spared is not None:
+            spared["files"] += len(unread)
+            return texts, missing
         # No more files are in memory than threads: of each, only its text comes back.
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             for file, outcome in zip(unread, threads.map(self._read, unread), strict=True):

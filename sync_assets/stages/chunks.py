@@ -6,11 +6,13 @@ import pyarrow as pa
 
 from sync_assets.batches import Batch, BatchWriter, dump_json
 from sync_assets.chunking import chunk_document
-from sync_assets.chunks import CHUNK_SCHEMA, Chunk, chunk_id
+from sync_assets.chunks import CHUNK_SCHEMA, Chunk, chunk_id, payload_hash
 from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Document, Visibility
-from sync_assets.hashing import digest, text_hash
+from sync_assets.hashing import text_hash
+from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.documents import document_of
+from sync_assets.stages.findings import ChunkRules
 
 STAGE = "chunks"
 _IDENTITY = [field.name for field in IDENTITY_FIELDS]
@@ -23,7 +25,10 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
     writer = BatchWriter(context.stream.layout(STAGE), CHUNK_SCHEMA, documents.partitions)
     embedder = context.services.embedder(context.stream.model)
     limits = context.stream.limits(embedder.fingerprint)
-    for partition, table in documents.pages():
+    rules = ChunkRules(embedder.fingerprint.max_tokens)
+    report.findings, report.tokens = rules.findings, rules.tokens
+    for partition, stored in documents.pages():
+        table = without_forgotten(context.services.ledger, partition.tenant, stored)
         rows: list[dict[str, Any]] = []
         failed: dict[str, str] = {}
         for row in table.to_pylist():
@@ -34,6 +39,7 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
             document = document_of(row)
             try:
                 chunks = chunk_document(document, embedder.tokenizer, limits)
+                rules.judge(partition, document.document_id, chunks)
             except ValueError as error:
                 failed[row["record_id"]] = str(error)
                 continue
@@ -62,7 +68,6 @@ def _row(identity: dict[str, Any], document: Document, chunk: Chunk) -> dict[str
     of_part = {f"part_{name}": value for name, value in chunk.metadata.items()}
     metadata = {**document.metadata, "strategy": chunk.strategy, **of_part}
     url = chunk.metadata.get("link", document.url)
-    beside = [document.title, url, chunk.visibility, chunk.principals, chunk.path, chunk.role, metadata]
     return {
         **identity,
         "chunk_id": chunk_id(document.document_id, chunk.path),
@@ -76,5 +81,5 @@ def _row(identity: dict[str, Any], document: Document, chunk: Chunk) -> dict[str
         "title": document.title,
         "url": url,
         "metadata": dump_json(metadata),
-        "payload_hash": digest(beside),
+        "payload_hash": payload_hash(chunk, document.title, url, metadata),
     }

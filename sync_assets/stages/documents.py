@@ -5,6 +5,7 @@ run is the same to everything downstream. Where the stream reads attachments or 
 one that lacks some goes on without, and is in quarantine until it has them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -30,9 +31,11 @@ from sync_assets.enrichment import article_of, enriched
 from sync_assets.hashing import SetDigest
 from sync_assets.ledger import DocumentRow, KnownDocument
 from sync_assets.ledger.files import name_files
+from sync_assets.ledger.forgotten import forgotten_records
 from sync_assets.processors import processed
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
+from sync_assets.stages.findings import DocumentRules
 from sync_assets.stages.raw import digest_rows, records_of
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     """Turn records into documents, one row each, tombstones included; bad records go to quarantine."""
     report = Report.after(context, "raw", STAGE, raw.partitions)
     desk = QuarantineDesk(context, report)
+    rules = DocumentRules()
+    report.findings = rules.findings
     writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
     with _accounts(context) as account_of, _enricher(context) as enricher:
         read = {partition: SetDigest() for partition in raw.partitions}
@@ -52,18 +57,22 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
             tenant = partition.tenant
             for row in digest_rows(table):
                 read[partition].add(row)
-            records = list(records_of(table))
+            forgotten = forgotten_records(
+                context.services.ledger, context.stream.of(tenant), table["record_id"].to_pylist()
+            )
+            records = [record for record in records_of(table) if record.record_id not in forgotten]
             documents, failed = _parse(context, account_of(tenant), records)
             named = _files_of(context, documents)
             failed |= _attach(context, tenant, account_of(tenant), documents, report)
             failed |= _process(context, documents)
             if enricher is not None:
-                failed |= _enrich(enricher, tenant, documents)
+                failed |= _enrich(enricher, tenant, documents, context.spared)
             with context.services.ledger.lock("documents", *context.stream.of(tenant)):
                 rows = _compare(context, partition, records, documents, report)
                 files = {row["record_id"]: named.get(row["record_id"], []) for row in rows}
                 name_files(context.services.ledger, tenant, context.stream.source, files)
             desk.settle(partition, failed, list(documents))
+            rules.judge(partition, rows)
             if rows:
                 writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
             context.advance(tenant, STAGE, report.total("records"), report.upstream_rows)
@@ -113,7 +122,7 @@ def _attach(
 
     stream = context.stream
     attachments = Attachments(context.services.ledger, tenant, stream.source, account, context.stream.attachments)
-    attached, failed, notes = attachments.attached(found)
+    attached, failed, notes = attachments.attached(found, context.spared)
     documents.update({document.record_id: document for document in attached})
     report.notes += notes
     return failed
@@ -133,16 +142,23 @@ def _process(context: Context, documents: dict[str, Document | None]) -> dict[st
     return failed
 
 
-def _enrich(enricher: "Enricher", tenant: str, documents: dict[str, Document | None]) -> dict[str, str]:
+def _enrich(
+    enricher: "Enricher", tenant: str, documents: dict[str, Document | None], spared: Counter[str] | None
+) -> dict[str, str]:
     """Give a page's documents their keywords; returns reasons by record id for those that stay without."""
     articles = {record_id: article_of(document) for record_id, document in documents.items() if document is not None}
-    found, failed = enricher.enrich(tenant, list(articles.values()))
+    if spared is None:
+        found, failed = enricher.enrich(tenant, list(articles.values()))
+    else:
+        hashes = {article.content_hash for article in articles.values()}
+        found, failed = enricher.known(tenant, list(hashes)), {}
+        spared["keywords"] += len(hashes - found.keys())
     reasons: dict[str, str] = {}
     for record_id, article in articles.items():
         document, key = documents[record_id], article.content_hash
         if key in failed:
             reasons[record_id] = str(failed[key])
-        elif document is not None:
+        elif document is not None and key in found:
             documents[record_id] = enriched(document, found[key])
     return reasons
 
@@ -206,6 +222,8 @@ def _compare(
         hashes = (document.content_hash, document.metadata_hash) if document else (None, None)
         change = _change(document, hashes, version, standing)
         report.count(partition, change)
+        if change != "unchanged":
+            report.show_change(partition, _shown_change(identity, change, version, document))
         cheap_version = record.cheap_version if document else ""
         if change == "unchanged" and standing is not None:
             version, floor = _standing_version(standing.standing), standing.standing.floor
@@ -241,6 +259,17 @@ def _compare(
         rows.append(_row(context, partition, record, identity, version, document, hashes))
     context.services.ledger.record_documents(ref, list(news.values()))
     return rows
+
+
+def _shown_change(identity: str, change: str, version: Version, document: Document | None) -> dict[str, Any]:
+    public = document is not None and document.visibility is Visibility.PUBLIC
+    return {
+        "change": change,
+        "document": identity,
+        "title": document.title if document is not None and public else "",
+        "modified": version.modified_at,
+        "link": document.url if document is not None else None,
+    }
 
 
 def _version(record: Record, standing: KnownDocument | None) -> Version:

@@ -10,7 +10,11 @@ from sync_assets.batches import Batch, BatchWriter, Partition
 from sync_assets.chunks import embedding_schema
 from sync_assets.embedding import Embedder
 from sync_assets.embedding.cache import EmbedResult, embed_missing
+from sync_assets.ledger.forgotten import without_forgotten
+from sync_assets.ledger.throughput import record_throughput
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
+from sync_assets.stages.findings import Finding, unusable
+from sync_assets.stages.limits import refuse_beyond_limits
 
 STAGE = "embeddings"
 
@@ -24,16 +28,20 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
 
     Raises:
         EmbeddingError: the model can't be loaded, or fails on everything; what was embedded before stays in the cache.
+        LimitError: the cache lacks more texts than the settings allow to embed.
     """
     embedder = context.services.embedder(context.stream.model)
+    refuse_beyond_limits(context, chunks)
     schema = embedding_schema(embedder.fingerprint.dimension)
     report = Report.after(context, "chunks", STAGE, chunks.partitions)
+    report.findings["vectors"] = Finding()
     desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), schema, chunks.partitions)
-    for tenant, pages in _gathered(chunks):
+    for tenant, gathered in _gathered(chunks):
+        pages = [(place, without_forgotten(context.services.ledger, tenant, table)) for place, table in gathered]
         result = _embed(context, embedder, tenant, pages, report)
         for partition, table in pages:
-            table = _without_failed(desk, partition, table, result.failures)
+            table = _without_failed(desk, partition, table, result.failures, report.findings["vectors"])
             _count(report, partition, table, result.vectors)
             writer.write(partition, _with_vectors(table, result.vectors, schema))
     return writer.finish(record_states(context, report)), report
@@ -59,11 +67,14 @@ def _embed(
     """Vectors of all texts of the pages; each text is counted for the first window that has it."""
     texts: dict[str, str] = {}
     first: dict[str, Partition] = {}
+    tokens: dict[str, int] = {}
     for partition, table in pages:
-        for key, text in zip(table["content_hash"].to_pylist(), table["text"].to_pylist(), strict=True):
+        columns = (table[name].to_pylist() for name in ("content_hash", "text", "tokens"))
+        for key, text, length in zip(*columns, strict=True):
             if key is not None:
                 texts.setdefault(key, text)
                 first.setdefault(key, partition)
+                tokens.setdefault(key, length)
     before = report.total("chunks")
     result = embed_missing(
         context.services.cache,
@@ -72,13 +83,20 @@ def _embed(
         texts,
         lambda done: context.advance(tenant, STAGE, before + done, report.upstream_rows),
     )
+    if result.seconds:
+        record_throughput(context.services.ledger, embedder.fingerprint.key, result.tokens, result.seconds)
     for number, key in enumerate(result.vectors):
-        report.count(first[key], "reused" if number < result.reused else "embedded")
-    return result
+        if number < result.reused:
+            report.count(first[key], "reused")
+        else:
+            report.count(first[key], "embedded")
+            report.count(first[key], "embedded_tokens", tokens[key])
+    bad = unusable(result.vectors, embedder.fingerprint.dimension)
+    return result._replace(failures={**result.failures, **bad}) if bad else result
 
 
 def _without_failed(
-    desk: QuarantineDesk, partition: Partition, table: pa.Table, failures: Mapping[str, str]
+    desk: QuarantineDesk, partition: Partition, table: pa.Table, failures: Mapping[str, str], finding: Finding
 ) -> pa.Table:
     record_ids = table["record_id"].to_pylist()
     failed = {
@@ -86,7 +104,9 @@ def _without_failed(
         for record_id, key in zip(record_ids, table["content_hash"].to_pylist(), strict=True)
         if key in failures
     }
-    desk.settle(partition, failed, list(dict.fromkeys(record_ids)))
+    known = list(dict.fromkeys(record_ids))
+    finding.judge(partition, len(known), failed)
+    desk.settle(partition, failed, known)
     return table.filter(pa.array([record_id not in failed for record_id in record_ids])) if failed else table
 
 

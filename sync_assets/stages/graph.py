@@ -19,6 +19,7 @@ from sync_assets.graph.applying import Change, apply_changes
 from sync_assets.graph.evidence import Text
 from sync_assets.graph.store_tenants import is_known
 from sync_assets.ledger import StreamRef, WindowState
+from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.services import Services
 from sync_assets.stages import Context, QuarantineDesk, Report, advance_watermarks, record_states
 
@@ -39,7 +40,8 @@ def apply_to_graph(context: Context, batch: Batch, upstream: Mapping[tuple[str, 
     report.upstream.update(upstream)
     _distrust_what_was_lost(context, {partition.tenant for partition in batch.partitions})
     desk = QuarantineDesk(context, report)
-    for partition, table in batch.document_pages():
+    for partition, stored in batch.document_pages():
+        table = without_forgotten(context.services.ledger, partition.tenant, stored)
         changes, failed = _changes(table)
         outcomes, refused = _apply_or_isolate(context.services, context.stream.of(partition.tenant), changes)
         for record_id, outcome in outcomes.items():

@@ -7,6 +7,8 @@ run that lists nothing.
 """
 
 import bisect
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, islice
@@ -22,11 +24,16 @@ from sync_assets.documents import RAW_SCHEMA, Record, document_id
 from sync_assets.errors import GraphError, SourceError
 from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import AppliedVersion, WindowState
+from sync_assets.ledger.forgotten import forgotten_records
 from sync_assets.ledger.sweeps import sweep_difference
 from sync_assets.sources import Hidden, LiveId, Source
+from sync_assets.sources.calls import counting_calls
 from sync_assets.stages import Context, Report
 
 STAGE = "raw"
+
+# What a schema calls a field; ids and texts that stand for one are not.
+_NAME = re.compile(r"[A-Za-z_]\w{0,62}$", re.ASCII)
 
 # Stands for a collection that does not exist yet, so that every document is missing in it.
 _NO_COLLECTION = -1
@@ -59,8 +66,12 @@ def extract_raw(context: Context, partitions: Sequence[Partition], options: RawO
     writer = BatchWriter(context.stream.layout(STAGE), RAW_SCHEMA, ordered)
     states: dict[tuple[str, str], WindowState] = {}
     for tenant, windows in groupby(ordered, key=lambda partition: partition.tenant):
-        with context.services.tenants.open(context.stream.source, tenant) as account:
-            _TenantExtraction(context, account, list(windows), options, writer, report, states).run()
+        chosen = list(windows)
+        with counting_calls() as calls, context.services.tenants.open(context.stream.source, tenant) as account:
+            _TenantExtraction(context, account, chosen, options, writer, report, states).run()
+        # Calls are about no window; the last one has them, so that sums over partitions are right.
+        for name, number in (("calls", calls.asked), ("http_429", calls.throttled), ("http_failed", calls.failed)):
+            report.count(chosen[-1], name, number)
     stream = context.stream
 
     def on_stored() -> None:
@@ -256,10 +267,21 @@ class _TenantExtraction:
         Args:
             known_only: leave out, and tell, what neither lives upstream nor was ever seen: an id that was mistyped.
         """
-        found = self._account.fetch(self._context.stream.name, record_ids)
+        forgotten = forgotten_records(self._context.services.ledger, self._ref, record_ids)
+        wanted = [record_id for record_id in record_ids if record_id not in forgotten]
+        if known_only:
+            self._tell_forgotten(forgotten)
+        found = self._account.fetch(self._context.stream.name, wanted)
         if known_only:
             found = self._without_strangers(found, self._known_among(record_ids))
         self._write((record.model_copy(update={"authoritative": True}) for record in found), late=True)
+
+    def _tell_forgotten(self, record_ids: Iterable[str]) -> None:
+        for record_id in sorted(record_ids):
+            self._report.problems.append(
+                f"{self._ref.tenant}: {self._ref.source}/{self._ref.stream} record {record_id!r} was forgotten; "
+                "`sync-assets forget --undo` lets it come back."
+            )
 
     def _known_among(self, record_ids: Sequence[str]) -> set[str]:
         tenant, source, _ = self._ref
@@ -312,12 +334,23 @@ class _TenantExtraction:
                     self._asked.add(record.record_id)
                 by_window.setdefault(self._windows[-1] if late else self._window_of(record), []).append(record)
             for window, group in by_window.items():
+                self._note_fields(group)
                 self._write_to(window, group)
             self._context.advance(self._ref.tenant, STAGE, self._report.total("records"), None)
             if self._left == 0:
                 return
 
+    def _note_fields(self, records: Iterable[Record]) -> None:
+        seen = self._report.fields.setdefault(self._ref.tenant, Counter())
+        for record in records:
+            if record.event == "live" and isinstance(record.payload, dict):
+                seen[""] += 1
+                seen.update(field_names(record.payload))
+
     def _write_to(self, window: Partition, records: list[Record]) -> None:
+        ids = {record.record_id for record in records}
+        forgotten = forgotten_records(self._context.services.ledger, self._ref, ids)
+        records = [record for record in records if record.record_id not in forgotten]
         if not records:
             return
         rows = [{**record.model_dump(), "payload": dump_json(record.payload)} for record in records]
@@ -344,6 +377,16 @@ def records_of(table: pa.Table) -> Iterator[Record]:
     for row in table.to_pylist():
         del row["partition"]
         yield Record(**{**row, "cheap_version": row["cheap_version"] or "", "payload": load_json(row["payload"])})
+
+
+def field_names(payload: dict[str, Any]) -> Iterator[str]:
+    """Names of the fields of a payload, and of the objects in it, as `a` and `a.b`; ids that serve as names aside."""
+    for name, value in payload.items():
+        if not _NAME.match(name):
+            continue
+        yield name
+        if isinstance(value, dict):
+            yield from (f"{name}.{inner}" for inner in value if _NAME.match(inner))
 
 
 def digest_rows(table: pa.Table) -> Iterator[list[Any]]:

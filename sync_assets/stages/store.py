@@ -6,45 +6,31 @@ ones go (law 10).
 """
 
 from collections.abc import Sequence
-from datetime import datetime
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from sync_assets.batches import Batch, Partition, load_json
+from sync_assets.batches import Batch, Partition
 from sync_assets.chunking import CHUNKER_VERSION
-from sync_assets.documents import Version, is_stale, next_floor
 from sync_assets.embedding import Embedder
 from sync_assets.errors import StoreError
 from sync_assets.hashing import digest
-from sync_assets.ledger import AppliedDocument, AppliedRow, NewCollection, RegisteredCollection
+from sync_assets.ledger import NewCollection, RegisteredCollection
+from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.stages import Context, QuarantineDesk, Report, advance_watermarks, record_states
-from sync_assets.vector_stores import Point, VectorStore
+from sync_assets.stages.changes import Change, applied_rows, changes_of, count_changes, difference, left_to_apply
+from sync_assets.vector_stores import VectorStore
 
 # Deleting it changes nothing, and tells whether a store takes writes.
 _NO_CHUNK = "00000000-0000-0000-0000-000000000000"
 
 
-class _Target(NamedTuple):
+class Target(NamedTuple):
+    """A store, and the stream's collection in it."""
+
     store: VectorStore
     registered: RegisteredCollection
-
-
-class _Change(NamedTuple):
-    """One document of a batch, and what stands in the collection."""
-
-    document_id: str
-    record_id: str
-    version: Version
-    deleted: bool
-    points: list[Point]
-    applied: AppliedDocument | None
-
-    @property
-    def chunks(self) -> dict[str, tuple[str, str]]:
-        return {point.chunk_id: (point.content_hash, point.payload_hash) for point in self.points}
 
 
 def chunking_fingerprint(context: Context, embedder: Embedder) -> tuple[str, str]:
@@ -54,25 +40,28 @@ def chunking_fingerprint(context: Context, embedder: Embedder) -> tuple[str, str
     return key, f"{embedder.fingerprint}, chunker {CHUNKER_VERSION}, chunks of {limits}"
 
 
+def wanted_collection(context: Context, store_name: str) -> NewCollection:
+    """The stream's collection in a store, as its model and its chunker make it now."""
+    embedder = context.services.embedder(context.stream.model)
+    key, words = chunking_fingerprint(context, embedder)
+    return NewCollection(
+        store=store_name,
+        name=context.stream.collection,
+        fingerprint=key,
+        description=words,
+        dimension=embedder.fingerprint.dimension,
+        model=context.stream.model or context.services.settings.model,
+        model_fingerprint=embedder.fingerprint.key,
+    )
+
+
 def register_collection(context: Context, store_name: str) -> RegisteredCollection:
     """The stream's collection in a store, created in both where it is missing.
 
     Raises:
         FingerprintMismatch: it was made by another model or chunker.
     """
-    embedder = context.services.embedder(context.stream.model)
-    key, words = chunking_fingerprint(context, embedder)
-    registered = context.services.ledger.register_collection(
-        NewCollection(
-            store=store_name,
-            name=context.stream.collection,
-            fingerprint=key,
-            description=words,
-            dimension=embedder.fingerprint.dimension,
-            model=context.stream.model or context.services.settings.model,
-            model_fingerprint=embedder.fingerprint.key,
-        )
-    )
+    registered = context.services.ledger.register_collection(wanted_collection(context, store_name))
     context.services.store(store_name).ensure_collection(registered.collection)
     return registered
 
@@ -84,11 +73,11 @@ def apply_to_store(context: Context, store_name: str, embeddings: Batch) -> Repo
         StoreError: the store can't be reached; what was applied before stays, the next run does the rest.
     """
     report = Report.after(context, "embeddings", store_name, embeddings.partitions)
-    target = _Target(context.services.store(store_name), register_collection(context, store_name))
+    target = Target(context.services.store(store_name), register_collection(context, store_name))
     desk = QuarantineDesk(context, report)
     written_tenants: set[str] = set()
     for tenant in sorted({partition.tenant for partition in embeddings.partitions}):
-        _distrust_what_was_lost(context, target, tenant)
+        distrust_what_was_lost(context, target, tenant)
     for partition, table in embeddings.document_pages():
         _apply_page(context, target, desk, partition, table, report)
         if report.counts[partition]["written"]:
@@ -101,7 +90,7 @@ def apply_to_store(context: Context, store_name: str, embeddings: Batch) -> Repo
     return report
 
 
-def _distrust_what_was_lost(context: Context, target: _Target, tenant: str) -> None:
+def distrust_what_was_lost(context: Context, target: Target, tenant: str) -> None:
     """Where a store has more or fewer chunks of a tenant than the ledger says, it is another one, or lost some.
 
     All of the tenant's documents in it become dirty: those of this run are written whole now, the others when a sweep
@@ -115,24 +104,14 @@ def _distrust_what_was_lost(context: Context, target: _Target, tenant: str) -> N
 
 
 def _apply_page(
-    context: Context, target: _Target, desk: QuarantineDesk, partition: Partition, table: pa.Table, report: Report
+    context: Context, target: Target, desk: QuarantineDesk, partition: Partition, table: pa.Table, report: Report
 ) -> None:
     ref = context.stream.of(partition.tenant)
     ledger = context.services.ledger
     name = target.registered.collection.name
     with ledger.lock("store", target.registered.store, name, partition.tenant):
-        changes = _changes(context, target, partition, table)
-        todo = []
-        for change in changes:
-            report.digests[partition].add([change.document_id, change.deleted, change.chunks])
-            report.count(partition, "documents", not change.deleted)
-            report.count(partition, "chunks", len(change.points))
-            if _is_applied(change):
-                report.count(partition, "unchanged")
-            elif change.applied is not None and is_stale(change.version, change.applied.standing):
-                report.count(partition, "stale")
-            else:
-                todo.append(change)
+        changes = _changes(context, target, partition, without_forgotten(ledger, partition.tenant, table))
+        todo = left_to_apply(changes, partition, report)
         failed: dict[str, str] = {}
         if todo:
             ledger.begin_apply(target.registered.id, ref, [change.document_id for change in todo])
@@ -140,7 +119,7 @@ def _apply_page(
         desk.settle(partition, failed, [change.record_id for change in changes])
 
 
-def _changes(context: Context, target: _Target, partition: Partition, table: pa.Table) -> list[_Change]:
+def _changes(context: Context, target: Target, partition: Partition, table: pa.Table) -> list[Change]:
     rows = table.drop_columns(["vector"]).to_pylist()
     vectors = table["vector"].combine_chunks()
     matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(-1, target.registered.collection.dimension)
@@ -148,39 +127,11 @@ def _changes(context: Context, target: _Target, partition: Partition, table: pa.
     applied = context.services.ledger.applied_documents(
         target.registered.id, partition.tenant, list({row["document_id"] for row in rows})
     )
-    numbered = groupby(enumerate(rows), key=lambda item: item[1]["document_id"])
-    changes: dict[str, _Change] = {}
-    for document_id, group in numbered:
-        items = list(group)
-        first = items[0][1]
-        version = Version(
-            modified_at=first["modified_at"], observed_at=first["observed_at"], authoritative=first["authoritative"]
-        )
-        points = [_point(row, matrix[index[number]]) for number, row in items if row["chunk_id"] is not None]
-        # A document that was edited while it was fetched comes twice: the later row is the one that counts.
-        earlier = changes.get(document_id)
-        if earlier is None or earlier.version.observed_at <= version.observed_at:
-            changes[document_id] = _Change(
-                document_id, first["record_id"], version, first["deleted"], points, applied.get(document_id)
-            )
-    return list(changes.values())
-
-
-def _is_applied(change: _Change) -> bool:
-    applied = change.applied
-    if applied is None:
-        return False
-    return (
-        not applied.dirty
-        and applied.chunks == change.chunks
-        and applied.standing.deleted == change.deleted
-        and applied.standing.modified_at == change.version.modified_at
-        and applied.standing.observed_at == change.version.observed_at
-    )
+    return changes_of(rows, lambda number: matrix[index[number]], applied)
 
 
 def _write_or_isolate(
-    context: Context, target: _Target, partition: Partition, changes: Sequence[_Change], report: Report
+    context: Context, target: Target, partition: Partition, changes: Sequence[Change], report: Report
 ) -> dict[str, str]:
     """Write all changes at once; where the store refuses, one by one, so that a bad one costs only itself.
 
@@ -204,65 +155,15 @@ def _write_or_isolate(
     return failed
 
 
-def _write(context: Context, target: _Target, partition: Partition, changes: Sequence[_Change], report: Report) -> None:
+def _write(context: Context, target: Target, partition: Partition, changes: Sequence[Change], report: Report) -> None:
     store, collection, tenant = target.store, target.registered.collection, partition.tenant
-    upserts: list[Point] = []
-    payloads: list[Point] = []
-    deletes: list[str] = []
-    unknown: dict[str, list[str]] = {}
-    for change in changes:
-        before = change.applied
-        if before is None or before.dirty:
-            upserts.extend(change.points)
-            unknown[change.document_id] = [point.chunk_id for point in change.points]
-            continue
-        for point in change.points:
-            stored = before.chunks.get(point.chunk_id)
-            if stored is None or stored[0] != point.content_hash:
-                upserts.append(point)
-            elif stored[1] != point.payload_hash:
-                payloads.append(point)
-        deletes.extend(before.chunks.keys() - change.chunks.keys())
-    if upserts:
-        store.upsert(collection, tenant, upserts)
-    if payloads:
-        store.update_payloads(collection, tenant, payloads)
-    if deletes:
-        store.delete(collection, tenant, deletes)
-    removed = store.delete_others(collection, tenant, unknown) if unknown else 0
-    rows = [
-        AppliedRow(change.document_id, change.version, _floor(change), change.deleted, change.chunks)
-        for change in changes
-    ]
-    context.services.ledger.finish_apply(target.registered.id, context.stream.of(tenant), rows)
-    report.count(partition, "written", len(upserts))
-    report.count(partition, "payloads", len(payloads))
-    report.count(partition, "removed", len(deletes) + removed)
-    for change in changes:
-        kind = _kind(change)
-        report.count(partition, kind)
-        report.show(partition, {"document": change.document_id, "change": kind, "chunks": len(change.points)})
-
-
-def _kind(change: _Change) -> str:
-    if change.deleted:
-        return "deleted"
-    new = change.applied is None or change.applied.standing.deleted or not change.applied.chunks
-    return "added" if new else "changed"
-
-
-def _floor(change: _Change) -> datetime:
-    return next_floor(change.version, change.deleted, change.applied.standing if change.applied else None)
-
-
-def _point(row: dict[str, Any], vector: np.ndarray) -> Point:
-    names = ("chunk_id", "document_id", "source", "stream", "record_id", "path", "role", "text", "title", "url")
-    return Point(
-        **{name: row[name] for name in names},
-        visibility=row["visibility"],
-        principals=row["principals"],
-        metadata=load_json(row["metadata"]),
-        content_hash=row["content_hash"],
-        payload_hash=row["payload_hash"],
-        vector=vector,
-    )
+    found = difference(changes)
+    if found.upserts:
+        store.upsert(collection, tenant, found.upserts)
+    if found.payloads:
+        store.update_payloads(collection, tenant, found.payloads)
+    if found.deletes:
+        store.delete(collection, tenant, found.deletes)
+    removed = store.delete_others(collection, tenant, found.unknown) if found.unknown else 0
+    context.services.ledger.finish_apply(target.registered.id, context.stream.of(tenant), applied_rows(changes))
+    count_changes(report, partition, changes, found, removed)

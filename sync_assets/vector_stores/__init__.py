@@ -8,7 +8,7 @@ Every write and every read names its tenant; there is no call without one (law 5
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,6 +64,20 @@ class StoredChunk(BaseModel):
     document_id: str
     content_hash: str
     payload_hash: str
+
+
+class StoredPoint(NamedTuple):
+    """A point as it lies in a store, whoever put it there: nothing of it is checked.
+
+    Attributes:
+        payload: the fields of `Point` but `chunk_id` and `vector`, with the keywords `readers` and `facets`
+            (`matching.py`); some may be missing, or of another type.
+        vector: float32, as the store keeps it; None where it has none.
+    """
+
+    chunk_id: str
+    payload: Mapping[str, Any]
+    vector: np.ndarray | None
 
 
 class Audience(BaseModel):
@@ -143,6 +157,10 @@ class VectorStore(Protocol):
 
     def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
         """All points of a tenant, streamed, each once, in no particular order."""
+        ...
+
+    def scan_points(self, collection: Collection, tenant: str) -> Iterator[StoredPoint]:
+        """The same, each with all that is stored of it; memory follows a page of them."""
         ...
 
     def search(

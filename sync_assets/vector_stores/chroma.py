@@ -18,7 +18,7 @@ import numpy as np
 
 from sync_assets.batches import dump_json, load_json
 from sync_assets.errors import FingerprintMismatch, StoreError
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
 from sync_assets.vector_stores.ranking import Found, best
 
@@ -126,21 +126,32 @@ class ChromaStore:
             return 0 if stored is None else stored.count()
 
     def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
-        """Ids are listed first, since pages by offset shift when something is written in between."""
-        with self._clients.opened() as chroma:
-            stored = _stored(chroma, collection, tenant)
-            chunk_ids = [] if stored is None else [chunk_id for chunk_id, _ in _pages(stored, None, [])]
-        for ids in _slices(chunk_ids, _ROWS):
-            with self._clients.opened() as chroma:
-                stored = _stored(chroma, collection, tenant)
-                rows = [] if stored is None else list(_rows(stored.get(ids, include=["metadatas"])))
-            for chunk_id, metadata in rows:
+        for answer in self._scanned(collection, tenant, ["metadatas"]):
+            for chunk_id, metadata in _rows(answer):
                 yield StoredChunk(
                     chunk_id=chunk_id,
                     document_id=metadata["document_id"],
                     content_hash=metadata["content_hash"],
                     payload_hash=metadata["payload_hash"],
                 )
+
+    def scan_points(self, collection: Collection, tenant: str) -> Iterator[StoredPoint]:
+        for answer in self._scanned(collection, tenant, ["metadatas", "documents", "embeddings"]):
+            columns = (answer[name] for name in ("ids", "metadatas", "documents", "embeddings"))
+            for chunk_id, metadata, text, vector in zip(*columns, strict=True):
+                yield StoredPoint(chunk_id, _payload(metadata or {}, text), np.asarray(vector, np.float32))
+
+    def _scanned(self, collection: Collection, tenant: str, include: Sequence[Any]) -> Iterator[Any]:
+        """Pages of a tenant's points. Ids are listed first: pages by offset shift when something is written."""
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            chunk_ids = [] if stored is None else [chunk_id for chunk_id, _ in _pages(stored, None, [])]
+        for ids in _slices(chunk_ids, _ROWS):
+            with self._clients.opened() as chroma:
+                stored = _stored(chroma, collection, tenant)
+                answer = None if stored is None else stored.get(ids, include=list(include))
+            if answer is not None:
+                yield answer
 
     def search(
         self,
@@ -294,6 +305,19 @@ def _hit(found: Found) -> Hit:
             "text": payload["text"],
         }
     )
+
+
+def _payload(metadata: Mapping[str, Any], text: str | None) -> dict[str, Any]:
+    """What lies in Chroma of a point, under the names that a point has; a part that can't be read is left out."""
+    plain = {name: value for name, value in metadata.items() if name not in ("point", "text")}
+    plain["text"] = text
+    if plain.get("readers") == _NOBODY:
+        plain["readers"] = []
+    try:
+        packed = load_json(metadata["point"])
+    except (KeyError, TypeError, ValueError):
+        packed = None
+    return {**packed, **plain} if isinstance(packed, dict) else plain
 
 
 def _pages(

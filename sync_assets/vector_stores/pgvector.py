@@ -22,7 +22,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from sync_assets.errors import FingerprintMismatch, StoreError
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
 
 if TYPE_CHECKING:
@@ -217,6 +217,16 @@ class PgVectorStore:
         statement = sql.SQL(
             "SELECT chunk_id::text, document_id, content_hash, payload_hash FROM {} WHERE tenant = %s"
         ).format(_table(collection))
+        for row in self._streamed(statement, tenant):
+            yield StoredChunk(**row)
+
+    def scan_points(self, collection: Collection, tenant: str) -> Iterator[StoredPoint]:
+        columns = _names([*_PAYLOAD, "embedding"])
+        statement = sql.SQL("SELECT {} FROM {} WHERE tenant = %s").format(columns, _table(collection))
+        for row in self._streamed(statement, tenant):
+            yield StoredPoint(str(row.pop("chunk_id")), row, np.asarray(row.pop("embedding").to_list(), np.float32))
+
+    def _streamed(self, statement: sql.Composed, tenant: str) -> Iterator[dict[str, Any]]:
         # A connection of its own: the caller may write while it reads.
         with (
             _database_errors(),
@@ -226,8 +236,7 @@ class PgVectorStore:
         ):
             cursor.itersize = _SCAN_ROWS
             cursor.execute(statement, (tenant,))
-            for row in cursor:
-                yield StoredChunk(**row)
+            yield from cursor
 
     def search(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
 from sync_assets.vector_stores.ranking import Found, best
 
@@ -91,6 +91,12 @@ class QdrantStore(ABC):
         """Ids and `fields` of up to `rows` points from the id `start` on, and the id of the next page or None."""
 
     @abstractmethod
+    def _points(
+        self, collection: Collection, where: Where, start: Any, rows: int
+    ) -> tuple[list[tuple[str, Mapping[str, Any], Any]], Any]:
+        """As `_page`, with whole payloads, and what the engine gives as vectors."""
+
+    @abstractmethod
     def _nearest(
         self, collection: Collection, where: Where, vector: list[float], limit: int, exact: bool
     ) -> list[Found]:
@@ -134,6 +140,17 @@ class QdrantStore(ABC):
             rows, start = self._page(collection, Where(must=(_of(tenant),)), _LISTED, start, _SCAN_ROWS)
             for chunk_id, payload in rows:
                 yield StoredChunk(chunk_id=chunk_id, **payload)
+            if start is None:
+                return
+
+    def scan_points(self, collection: Collection, tenant: str) -> Iterator[StoredPoint]:
+        start: Any = None
+        while True:
+            rows, start = self._points(collection, Where(must=(_of(tenant),)), start, _SCAN_ROWS)
+            for chunk_id, payload, vector in rows:
+                fields = {name: value for name, value in payload.items() if name != TENANT_FIELD}
+                is_plain = isinstance(vector, list)  # else it has none, or several by name
+                yield StoredPoint(chunk_id, fields, np.asarray(vector, np.float32) if is_plain else None)
             if start is None:
                 return
 

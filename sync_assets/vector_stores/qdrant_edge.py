@@ -102,6 +102,16 @@ class QdrantEdgeStore(QdrantStore):
             records, following = shard.scroll(request)
         return [(str(record.id), record.payload or {}) for record in records], following
 
+    def _points(
+        self, collection: Collection, where: Where, start: Any, rows: int
+    ) -> tuple[list[tuple[str, Mapping[str, Any], Any]], Any]:
+        request = qdrant.ScrollRequest(
+            offset=start, limit=rows, filter=_filter(where), with_payload=True, with_vector=True
+        )
+        with self._open(collection) as shard:
+            records, following = shard.scroll(request)
+        return [(str(record.id), record.payload or {}, record.vector) for record in records], following
+
     def _nearest(
         self, collection: Collection, where: Where, vector: list[float], limit: int, exact: bool
     ) -> list[Found]:

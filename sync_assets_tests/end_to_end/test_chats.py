@@ -202,8 +202,8 @@ def test_an_archive_takes_the_place_of_a_token(chats: Installation, tmp_path: Pa
 
 def test_the_schedule_asks_for_one_range_with_a_sweep(chats: Installation) -> None:
     definitions = build_defs()
-    schedule = definitions.resolve_schedule_def("slack_sync")
-    assert schedule.cron_schedule == "0 */6 * * *"
+    schedule = definitions.resolve_schedule_def("slack_incremental")
+    assert "`0 */6 * * *`" in (schedule.description or "")
     at = datetime.now(UTC) + timedelta(minutes=1)
     with chats.services() as services, chats.instance() as instance:
         context = dg.build_schedule_context(

@@ -1,13 +1,17 @@
 """Runs through a real webserver and daemon, and runs of the command line as the UI shows and repeats them."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
 from sync_assets.demo.server import DemoServers
-from sync_assets.partitions import RANGE_END, RANGE_START
+from sync_assets.partitions import RANGE_END, RANGE_START, SOURCE_TAG, TENANTS_TAG
+from sync_assets.run_processes import PROCESS_TAG
 from sync_assets.runs import LOCATION
 from sync_assets_tests.dagster_assets.world import STAGES, STORES, TENANTS, fresh_database
 from sync_assets_tests.end_to_end.deployment import REPOSITORY, Deployment, asset_keys
@@ -16,6 +20,7 @@ Stored = dict[tuple[str, str], set[str]]
 
 DAYS = ("2026-11-05", "2026-11-06", "2026-11-07")
 RUN_SECONDS = 90.0
+TICK_SECONDS = 150.0
 
 _ADD_TENANT = """
 mutation ($repository: RepositorySelector!, $tenant: String!) {
@@ -48,6 +53,19 @@ mutation ($assets: [AssetKeyInput!]!, $partitions: [String!]!) {
   }
 }
 """
+
+_TURN_ON = {
+    "schedule": """
+mutation ($selector: ScheduleSelector!) {
+  startSchedule(scheduleSelector: $selector) { __typename ... on PythonError { message } }
+}
+""",
+    "sensor": """
+mutation ($selector: SensorSelector!) {
+  startSensor(sensorSelector: $selector) { __typename ... on PythonError { message } }
+}
+""",
+}
 
 _BACKFILL_STATUS = """
 query ($id: String!) {
@@ -109,6 +127,7 @@ def test_a_range_over_windows_and_tenants_is_one_run_that_fills_both_stores(
     run_id = launch_range(deployment, "articles", f"{DAYS[0]}|acme", f"{DAYS[-1]}|polder")
     run = deployment.finish(run_id, RUN_SECONDS)
     assert deployment.run_ids() == [*before, run_id]
+    assert (run["tags"][SOURCE_TAG], run["tags"][TENANTS_TAG]) == ("freshdesk", ",".join(TENANTS))
     materialized = {(found["assetKey"]["path"][-1], found["partition"]) for found in run["assetMaterializations"]}
     assert materialized == {(stage, f"{day}|{tenant}") for stage in STAGES for day in DAYS for tenant in TENANTS}
     expected = {tenant: changed(servers, tenant, "articles", DAYS) for tenant in TENANTS}
@@ -146,6 +165,47 @@ def test_a_run_of_the_command_line_stands_under_its_code_location_and_can_be_rep
     assert deployment.stored("tickets") == stored
 
 
+def test_a_run_of_the_ui_that_is_killed_has_failed_and_the_next_one_does_the_rest(
+    deployment: Deployment, servers: DemoServers
+) -> None:
+    days = ("2026-11-12", "2026-11-13")
+    had = deployment.stored("articles")
+    run_id = launch_range(deployment, "articles", f"{days[0]}|acme", f"{days[1]}|polder")
+
+    def began() -> str | None:
+        run = deployment.run_of(run_id)
+        # Some of its files are stored then, and no vectors yet.
+        return run["tags"].get(PROCESS_TAG) if run["assetMaterializations"] else None
+
+    _, process, *_ = deployment.wait(began, f"run {run_id} has begun", RUN_SECONDS).split()
+    os.kill(int(process), signal.SIGKILL)
+    assert deployment.end(run_id, RUN_SECONDS)["status"] == "FAILURE"
+    assert new_since(had, deployment.stored("articles")) == {}
+    launched = deployment.query(_REPEAT, id=run_id)
+    deployment.finish(launched["run"]["runId"], RUN_SECONDS)
+    assert new_since(had, deployment.stored("articles")) == {
+        (store, tenant): changed(servers, tenant, "articles", days) for store in STORES for tenant in TENANTS
+    }
+
+
+@pytest.mark.slow  # Dagster's monitor of runs looks every 30 seconds.
+def test_a_command_that_is_killed_has_failed_though_nobody_runs_another_one(deployment: Deployment) -> None:
+    before = deployment.run_ids()
+    process = deployment.start("sync", "--source", "freshdesk", "--stream", "tickets", "--all")
+
+    def began() -> str | None:
+        new = [run_id for run_id in deployment.run_ids() if run_id not in before]
+        return new[0] if new and deployment.run_of(new[0])["status"] == "STARTED" else None
+
+    run_id = deployment.wait(began, "the command's run has started", RUN_SECONDS)
+    process.kill()
+    process.wait()
+    assert deployment.end(run_id, RUN_SECONDS)["status"] == "FAILURE"
+    with deployment.instance() as instance:
+        messages = " ".join(log.message or "" for log in instance.all_logs(run_id))
+    assert f"The process of this run ({process.pid} on " in messages
+
+
 @pytest.mark.slow  # Dagster's backfill daemon sleeps 30 seconds between its steps, and needs two.
 def test_a_backfill_over_more_windows_than_tenants_is_one_run_for_each_tenant(
     deployment: Deployment, servers: DemoServers
@@ -173,3 +233,37 @@ def test_a_backfill_over_more_windows_than_tenants_is_one_run_for_each_tenant(
     assert new_since(had, deployment.stored("articles")) == {
         (store, tenant): changed(servers, tenant, "articles", days) for store in STORES for tenant in TENANTS
     }
+
+
+@pytest.mark.slow  # Dagster's daemon looks at schedules once a minute, and at sensors every 30 seconds.
+@pytest.mark.parametrize("kind", ["schedule", "sensor"])
+def test_a_tick_of_the_daemon_starts_a_run_that_brings_the_stores_in_step(
+    deployment: Deployment, servers: DemoServers, kind: str
+) -> None:
+    before = deployment.run_ids()
+    name = {"schedule": "freshdesk_incremental", "sensor": "freshdesk_changes"}[kind]
+    started = deployment.query(_TURN_ON[kind], selector={**REPOSITORY, f"{kind}Name": name})
+    assert "error" not in started["__typename"].lower(), started
+    if kind == "schedule":
+        _backdate(deployment, name)
+
+    def asked() -> list[str]:
+        found = [run_id for run_id in deployment.run_ids() if run_id not in before]
+        return [run_id for run_id in found if deployment.run_of(run_id)["tags"].get(f"dagster/{kind}_name") == name]
+
+    runs = deployment.wait(asked, f"{name} has asked for a run", TICK_SECONDS)
+    for run_id in runs:
+        deployment.finish(run_id, 5 * RUN_SECONDS)
+    live = {tenant: set(servers.company.record_ids(tenant, "freshdesk", "articles")) for tenant in TENANTS}
+    expected = {(store, tenant): live[tenant] for store in STORES for tenant in TENANTS}
+    assert deployment.stored("articles") == expected
+
+
+def _backdate(deployment: Deployment, schedule: str) -> None:
+    """Let a schedule have been on for half an hour, so that its last ticks are made up for."""
+    with deployment.instance() as instance:
+        (state,) = [found for found in instance.all_instigator_state() if found.name == schedule]
+        data = state.instigator_data
+        assert isinstance(data, ScheduleInstigatorData)
+        earlier = (data.start_timestamp or 0) - 1800
+        instance.update_instigator_state(state.with_data(ScheduleInstigatorData(data.cron_schedule, earlier)))

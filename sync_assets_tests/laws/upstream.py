@@ -82,6 +82,9 @@ class UpstreamSource:
         times = [ticket.modified_at for ticket in self._upstream.tickets.values()]
         return (min(times), max(times)) if times else None
 
+    def probe(self, stream: str) -> str:
+        return str(self.span(stream))
+
     def extract(self, stream: str, since: datetime, until: datetime) -> Iterator[Record]:
         self._refuse()
         in_window = sorted(

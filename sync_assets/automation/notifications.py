@@ -1,0 +1,176 @@
+"""The sensor that tells people what failed and what recovered. Off until somebody turns it on in the UI.
+
+What belongs here: what happened, from Dagster's events and the ledger, and what was told already, in the sensor's
+cursor. Each target has a part of its own there, which moves when the target took the message: what one of them missed
+it gets at the next tick, and the others get nothing twice.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import dagster as dg
+from dagster import DagsterEventType
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+from pydantic import BaseModel
+
+from sync_assets import postgres
+from sync_assets.clock import utc_now
+from sync_assets.errors import NotificationError, SyncAssetsError
+from sync_assets.ledger.quarantine import QuarantineGroup, quarantine_groups
+from sync_assets.notifications.news import RunEnd, Told, news
+from sync_assets.notifications.targets import parse_targets
+from sync_assets.partitions import RANGE_END, RANGE_START, TENANTS_TAG, tenants_name
+from sync_assets.runs import reason_of
+from sync_assets.services import Services
+
+_NAME = "notifications"
+_SECONDS = 60
+# Ends of runs that one tick looks at: a few seconds' work.
+_ENDS = 200
+_PARTITION = "dagster/partition"
+# The check of what is in quarantine, which is told by its own count.
+_TOLD_APART = "quarantine"
+_ON = {InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE}
+_FINISHED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
+_ERRORS = SyncAssetsError.__module__
+_Kind = Literal[DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS]
+_KINDS: tuple[_Kind, ...] = (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS)
+
+
+class _Cursor(BaseModel):
+    """What each target was told, by its key."""
+
+    targets: dict[str, Told] = {}
+
+
+@dg.sensor(
+    name=_NAME,
+    minimum_interval_seconds=_SECONDS,
+    description="Tells the places of SYNC_ASSETS_NOTIFY what failed, what is in quarantine, and what recovered.",
+    required_resource_keys={"services"},
+)
+def notifications(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """One message to each target that has missed something; the reason given says what was sent, or why it was not."""
+    services: Services = context.resources.services
+    if services.settings.notify is None:
+        return dg.SkipReason("SYNC_ASSETS_NOTIFY names nobody to tell.")
+    targets = parse_targets(services.settings.notify.get_secret_value())
+    before = _Cursor.model_validate_json(context.cursor) if context.cursor else _Cursor()
+    held, lines = _quarantine(services)
+    ticks = _ticks(context.instance)
+    after = _Cursor()
+    newest = _newest(context.instance)
+    for target in targets:
+        # Who is new is told what is in quarantine now, and of the runs from here on.
+        told = before.targets.get(target.key) or Told(seen=newest)
+        found, known = news(told, [*_ends(context.instance, told.seen), *ticks], held, utc_now())
+        message = found.message(services.settings.ui_url)
+        try:
+            if message is not None:
+                target.send(message)
+                lines.append(f"{target.name} was told: {message.subject}.")
+        except NotificationError as error:
+            known = told
+            lines.append(f"{error} The next tick tries again.")
+            context.log.error(f"{error} The next tick tries again.")
+        after.targets[target.key] = known
+    context.update_cursor(after.model_dump_json())
+    return dg.SkipReason(" ".join(lines) or "Nothing to tell.")
+
+
+def _quarantine(services: Services) -> tuple[Sequence[QuarantineGroup] | None, list[str]]:
+    """What is in quarantine, or None and why that can't be said: runs are told all the same."""
+    state = postgres.status(services.settings)
+    if not state.running:
+        # An embedded server that somebody stopped stays stopped.
+        return None, [f"The quarantine was not read: PostgreSQL at {state.place} does not run."]
+    try:
+        with services.ledger.transaction() as connection:
+            return quarantine_groups(connection), []
+    except SyncAssetsError as error:
+        return None, [f"The quarantine was not read: {error}"]
+
+
+def _newest(instance: dg.DagsterInstance) -> int:
+    """Storage id of the last end of a run, 0 where none has ended."""
+    return max((record.storage_id for kind in _KINDS for record in _records(instance, kind, None, 1)), default=0)
+
+
+def _ends(instance: dg.DagsterInstance, after: int) -> list[RunEnd]:
+    """The next ends of runs, in order. Cancelled runs are none: somebody wanted that."""
+    found = [_records(instance, kind, after, _ENDS) for kind in _KINDS]
+    # Of the one kind there may be more before the last of the other kind.
+    upto = min((records[-1].storage_id for records in found if len(records) == _ENDS), default=None)
+    records = sorted((record for records in found for record in records), key=lambda record: record.storage_id)
+    return [
+        end
+        for record in records
+        if (upto is None or record.storage_id <= upto) and (end := _end(instance, record)) is not None
+    ]
+
+
+def _records(instance: dg.DagsterInstance, kind: _Kind, after: int | None, limit: int) -> Sequence[dg.EventLogRecord]:
+    """Events of the ends of runs: those after a storage id, oldest first, or where there is none the newest."""
+    wanted = dg.RunStatusChangeRecordsFilter(kind, after_storage_id=after)
+    return instance.fetch_run_status_changes(wanted, limit, ascending=after is not None).records
+
+
+def _end(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> RunEnd | None:
+    """How a run ended; None where it was deleted meanwhile."""
+    entry = record.event_log_entry
+    run = instance.get_run_by_id(entry.run_id)
+    if run is None:
+        return None
+    failed = {_place(event): reason_of(event) for event in _events(instance, run.run_id, DagsterEventType.STEP_FAILURE)}
+    died = not run.is_success and not failed
+    succeeded = {_place(event) for event in _events(instance, run.run_id, DagsterEventType.STEP_SUCCESS)}
+    for event in _events(instance, run.run_id, DagsterEventType.ASSET_CHECK_EVALUATION):
+        check = event.asset_check_evaluation_data
+        name = f"{check.asset_key.to_user_string()}:{check.check_name}"
+        if check.passed:
+            succeeded.add(name)
+        elif check.severity is dg.AssetCheckSeverity.ERROR and check.check_name != _TOLD_APART:
+            failed[name] = check.description or "unknown"
+    sources = {key.path[0] for key in run.asset_selection or ()}
+    if run.is_success:
+        succeeded |= sources
+    elif died:
+        # The run's process died, or never started.
+        reason = entry.get_dagster_event().message or "unknown"
+        failed |= dict.fromkeys(sorted(sources) or [run.job_name], reason)
+    tenants = _tenants(instance, run, sources)
+    return RunEnd(record.storage_id, run.run_id, tenants, frozenset(succeeded - failed.keys()), failed)
+
+
+def _events(instance: dg.DagsterInstance, run_id: str, kind: DagsterEventType) -> Iterator[dg.DagsterEvent]:
+    for entry in instance.all_logs(run_id, of_type=kind):
+        yield entry.get_dagster_event()
+
+
+def _ticks(instance: dg.DagsterInstance) -> list[RunEnd]:
+    """How the last tick of each sensor and schedule that is on went: where one fails, no run is even asked for."""
+    ends: list[RunEnd] = []
+    for state in instance.all_instigator_state(instigator_statuses=_ON):
+        last = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_FINISHED)
+        for tick in last:
+            error = tick.error and (tick.error.cause or tick.error)
+            failed = {} if error is None else {state.instigator_name: error.message.removeprefix(f"{_ERRORS}.")}
+            ends.append(RunEnd(0, "", ("tick",), frozenset({state.instigator_name} - failed.keys()), failed))
+    return ends
+
+
+def _place(event: dg.DagsterEvent) -> str:
+    return str(event.step_key).replace("__", "/")
+
+
+def _tenants(instance: dg.DagsterInstance, run: dg.DagsterRun, sources: set[str]) -> tuple[str, ...]:
+    """Whom a run was about, whoever started it."""
+    if listed := run.tags.get(TENANTS_TAG):
+        return tuple(listed.split(","))
+    ends = [run.tags.get(name, "").rpartition("|")[2] for name in (RANGE_START, RANGE_END, _PARTITION)]
+    found = list(dict.fromkeys(name for name in ends if name))
+    if len(found) == 2 and len(sources) == 1:
+        known = list(instance.get_dynamic_partitions(tenants_name(*sources)))
+        if set(found) <= set(known):
+            found = known[known.index(found[0]) : known.index(found[1]) + 1]
+    return tuple(found) or ("every tenant",)

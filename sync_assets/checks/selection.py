@@ -1,0 +1,17 @@
+"""Which checks a sync evaluates with the assets that it materializes.
+
+What belongs here: the choice among checks that are defined elsewhere.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+EQUALS_LEDGER = "equals_ledger"
+
+
+def checks_of_sync(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> set[dg.AssetCheckKey]:
+    """The checks of these assets but for audits, which read whole stores and have a schedule of their own."""
+    return {check for check in graph.asset_check_keys if check.asset_key in assets and check.name != EQUALS_LEDGER}

@@ -1,0 +1,1 @@
+"""Telling people by chat, SNS or e-mail what failed and what recovered."""

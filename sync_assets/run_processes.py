@@ -1,0 +1,100 @@
+"""Which process executes a run, and what becomes of runs whose process is gone.
+
+Dagster learns of a run's end from the process that executes it. One that was killed, or went with its machine, says
+nothing more, and its run would count as under way for ever. So each run carries a tag that names its process, and who
+looks for runs under way first marks those of dead processes as failed.
+
+What belongs here: that tag, and reading it. What does not: executing runs (`runs.py`).
+"""
+
+import socket
+from typing import NamedTuple, Self
+
+import dagster as dg
+import psutil
+
+PROCESS_TAG = "sync_assets/process"
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+# Between two readings of a process's start, in seconds. Process ids are not used again as soon as that.
+_SAME_START = 2.0
+
+
+class RunProcess(NamedTuple):
+    """The process that executes a run.
+
+    Attributes:
+        run: first characters of the run's id. A run that is repeated in the UI gets all tags of the first one.
+        started: seconds from the machine's start to that of the process: setting the clock does not change them.
+    """
+
+    host: str
+    pid: int
+    started: float
+    run: str
+
+    @classmethod
+    def current(cls, run_id: str) -> Self:
+        """This process, for a run that it executes."""
+        process = psutil.Process()
+        return cls(socket.gethostname(), process.pid, _start_of(process), run_id[:8])
+
+    @classmethod
+    def of(cls, run: dg.DagsterRun) -> Self | None:
+        """The process of a run, where its tag names one."""
+        host, pid, started, run_id = (*run.tags.get(PROCESS_TAG, "").split(), "", "", "", "")[:4]
+        return cls(host, int(pid), float(started), run_id) if run_id and run.run_id.startswith(run_id) else None
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.pid} {self.started:.2f} {self.run}"
+
+    def is_gone(self) -> bool:
+        """Whether the process was one of this machine, and is dead. Of other machines nothing is known."""
+        return self.host == socket.gethostname() and not self._lives()
+
+    def is_here(self) -> bool:
+        """Whether the process is one of this machine, and lives."""
+        return self.host == socket.gethostname() and self._lives()
+
+    def _lives(self) -> bool:
+        try:
+            process = psutil.Process(self.pid)
+            return process.status() != psutil.STATUS_ZOMBIE and abs(_start_of(process) - self.started) < _SAME_START
+        except psutil.NoSuchProcess:
+            return False
+
+
+def claim(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Let a run name this process as the one that executes it."""
+    instance.add_run_tags(run_id, {PROCESS_TAG: str(RunProcess.current(run_id))})
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark as failed what the processes of this machine left unfinished when they died; returns the runs' ids."""
+    failed = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        process = RunProcess.of(run)
+        if process is None or not process.is_gone():
+            continue
+        now = instance.get_run_by_id(run.run_id)
+        if now is not None and not now.is_finished:  # it may have come to its end since it was listed
+            instance.report_run_failed(now, death_notice(process))
+            failed.append(run.run_id)
+    return failed
+
+
+def death_notice(process: RunProcess) -> str:
+    """What people read in the UI about a run whose process is gone."""
+    return (
+        f"The process of this run ({process.pid} on {process.host}) is gone: it was killed, or the machine stopped. "
+        "What it had stored is kept; the next run over the same windows does the rest."
+    )
+
+
+def _start_of(process: psutil.Process) -> float:
+    return process.create_time() - psutil.boot_time()

@@ -1,0 +1,180 @@
+"""What a page of a batch changes in one collection: the documents in it compared with what the ledger says it holds.
+
+What belongs here: the comparison, and how it is counted, for who writes (`store.py`) and for who only tells beforehand
+(`rehearsal.py`). Nothing here writes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sync_assets.batches import Partition, load_json
+from sync_assets.documents import Version, is_stale, next_floor
+from sync_assets.ledger import AppliedDocument, AppliedRow
+from sync_assets.stages import Report
+from sync_assets.vector_stores import Point
+
+
+class Change(NamedTuple):
+    """One document of a batch, and what stands in the collection."""
+
+    document_id: str
+    record_id: str
+    version: Version
+    deleted: bool
+    points: list[Point]
+    applied: AppliedDocument | None
+
+    @property
+    def chunks(self) -> dict[str, tuple[str, str]]:
+        return {point.chunk_id: (point.content_hash, point.payload_hash) for point in self.points}
+
+    @property
+    def kind(self) -> str:
+        """As reports name it: added, changed or deleted."""
+        if self.deleted:
+            return "deleted"
+        new = self.applied is None or self.applied.standing.deleted or not self.applied.chunks
+        return "added" if new else "changed"
+
+
+class Difference(NamedTuple):
+    """What is to be written of some changes.
+
+    Attributes:
+        upserts: points with their vectors, `new` of them under ids that the ledger does not have.
+        payloads: points whose vectors stay.
+        deletes: chunk ids.
+        unknown: chunk ids by document id where nobody knows what else the collection holds of the document.
+    """
+
+    upserts: list[Point]
+    new: int
+    payloads: list[Point]
+    deletes: list[str]
+    unknown: dict[str, list[str]]
+
+
+def changes_of(
+    rows: Sequence[dict[str, Any]],
+    vector_of: Callable[[int], np.ndarray | None],
+    applied: Mapping[str, AppliedDocument],
+) -> list[Change]:
+    """The documents of some rows, each once.
+
+    Args:
+        rows: of chunks, those of one document together.
+        vector_of: the vector of a row, by its number; None where nothing is to be written.
+        applied: what the collection holds of them, by document id.
+    """
+    changes: dict[str, Change] = {}
+    for document_id, group in groupby(enumerate(rows), key=lambda item: item[1]["document_id"]):
+        items = list(group)
+        first = items[0][1]
+        version = Version(
+            modified_at=first["modified_at"], observed_at=first["observed_at"], authoritative=first["authoritative"]
+        )
+        points = [_point(row, vector_of(number)) for number, row in items if row["chunk_id"] is not None]
+        # A document that was edited while it was fetched comes twice: the later row is the one that counts.
+        earlier = changes.get(document_id)
+        if earlier is None or earlier.version.observed_at <= version.observed_at:
+            changes[document_id] = Change(
+                document_id, first["record_id"], version, first["deleted"], points, applied.get(document_id)
+            )
+    return list(changes.values())
+
+
+def left_to_apply(changes: Sequence[Change], partition: Partition, report: Report) -> list[Change]:
+    """The changes that the collection does not have yet and that are not older than what it has; all are counted."""
+    left = []
+    for change in changes:
+        report.digests[partition].add([change.document_id, change.deleted, change.chunks])
+        report.count(partition, "documents", not change.deleted)
+        report.count(partition, "chunks", len(change.points))
+        if _is_applied(change):
+            report.count(partition, "unchanged")
+        elif change.applied is not None and is_stale(change.version, change.applied.standing):
+            report.count(partition, "stale")
+        else:
+            left.append(change)
+    return left
+
+
+def difference(changes: Sequence[Change]) -> Difference:
+    """What is to be written so that the collection holds these documents and nothing else of them."""
+    found = Difference([], 0, [], [], {})
+    new = 0
+    for change in changes:
+        before = change.applied
+        if before is None or before.dirty:
+            found.upserts.extend(change.points)
+            found.unknown[change.document_id] = [point.chunk_id for point in change.points]
+            new += sum(before is None or point.chunk_id not in before.chunks for point in change.points)
+            continue
+        for point in change.points:
+            stored = before.chunks.get(point.chunk_id)
+            if stored is None or stored[0] != point.content_hash:
+                found.upserts.append(point)
+                new += stored is None
+            elif stored[1] != point.payload_hash:
+                found.payloads.append(point)
+        found.deletes.extend(before.chunks.keys() - change.chunks.keys())
+    return found._replace(new=new)
+
+
+def count_changes(
+    report: Report, partition: Partition, changes: Sequence[Change], found: Difference, strangers: int = 0
+) -> None:
+    """Count what was written, or would be.
+
+    Args:
+        strangers: chunks of `found.unknown` documents that the collection held beside those that they have.
+    """
+    report.count(partition, "written", len(found.upserts))
+    report.count(partition, "payloads", len(found.payloads))
+    report.count(partition, "removed", len(found.deletes) + strangers)
+    for change in changes:
+        report.count(partition, change.kind)
+        report.show(partition, {"document": change.document_id, "change": change.kind, "chunks": len(change.points)})
+
+
+def applied_rows(changes: Sequence[Change]) -> list[AppliedRow]:
+    """What the ledger is told once the collection holds these documents."""
+    return [
+        AppliedRow(
+            change.document_id,
+            change.version,
+            next_floor(change.version, change.deleted, change.applied.standing if change.applied else None),
+            change.deleted,
+            change.chunks,
+        )
+        for change in changes
+    ]
+
+
+def _is_applied(change: Change) -> bool:
+    applied = change.applied
+    if applied is None:
+        return False
+    return (
+        not applied.dirty
+        and applied.chunks == change.chunks
+        and applied.standing.deleted == change.deleted
+        and applied.standing.modified_at == change.version.modified_at
+        and applied.standing.observed_at == change.version.observed_at
+    )
+
+
+def _point(row: dict[str, Any], vector: np.ndarray | None) -> Point:
+    names = ("chunk_id", "document_id", "source", "stream", "record_id", "path", "role", "text", "title", "url")
+    return Point(
+        **{name: row[name] for name in names},
+        visibility=row["visibility"],
+        principals=row["principals"],
+        metadata=load_json(row["metadata"]),
+        content_hash=row["content_hash"],
+        payload_hash=row["payload_hash"],
+        vector=vector,
+    )

@@ -1,0 +1,60 @@
+"""Limits of what one run may compute, checked before it computes anything.
+
+What belongs here: the count and the refusal. Which limits there are is in `settings.py`.
+"""
+
+import pyarrow as pa
+
+from sync_assets.batches import Batch
+from sync_assets.embedding.missing import MissingTexts, Texts
+from sync_assets.errors import LimitError
+from sync_assets.services import Services
+from sync_assets.stages import Context, Stream
+
+_GO_ON = (
+    "Look at `sync-assets plan`; raise the limit, or sync with --no-limits (tag `sync_assets/no_limits` in the UI)."
+)
+
+
+def refuse_beyond_limits(context: Context, chunks: Batch) -> None:
+    """Count the texts that the cache lacks, where a limit is set.
+
+    Raises:
+        LimitError: naming the limit, and what was found.
+    """
+    settings = context.services.settings
+    if context.no_limits or (settings.max_embedded_texts is None and settings.max_cost is None):
+        return
+    fingerprint = context.services.embedder(context.stream.model).fingerprint.key
+    texts = tokens = 0
+    with context.services.ledger.session() as session:
+        missing = MissingTexts(session)
+        for partition, table in chunks.pages():
+            found = missing.add(partition.tenant, fingerprint, tokens_of(table))
+            texts, tokens = texts + found.texts, tokens + found.tokens
+    check_limits(context.services, context.stream, Texts(texts, tokens))
+
+
+def check_limits(services: Services, stream: Stream, found: Texts) -> None:
+    """Compare what one run would embed of a stream with the limits.
+
+    Raises:
+        LimitError: naming the limit, and what was found.
+    """
+    settings = services.settings
+    what = f"{stream.source}/{stream.name}: {found.texts} new texts to embed"
+    if settings.max_embedded_texts is not None and found.texts > settings.max_embedded_texts:
+        raise LimitError(
+            f"{what}, more than SYNC_ASSETS_MAX_EMBEDDED_TEXTS={settings.max_embedded_texts} allows.", _GO_ON
+        )
+    cost = settings.price(stream.model, found.tokens)
+    if settings.max_cost is not None and cost > settings.max_cost:
+        raise LimitError(
+            f"{what} for {cost:.2f} US dollars, more than SYNC_ASSETS_MAX_COST={settings.max_cost:g} allows.", _GO_ON
+        )
+
+
+def tokens_of(chunks: pa.Table) -> dict[str, int]:
+    """Length in tokens of each text of a table of chunks, by content hash."""
+    pairs = zip(chunks["content_hash"].to_pylist(), chunks["tokens"].to_pylist(), strict=True)
+    return {content_hash: tokens for content_hash, tokens in pairs if content_hash is not None}

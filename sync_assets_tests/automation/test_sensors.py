@@ -1,0 +1,204 @@
+"""Sensors: what a tick asks for, and that nothing which changed is forgotten, whatever fails."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
+
+import dagster as dg
+import pytest
+
+from sync_assets.automation.sensors import ASKED
+from sync_assets.errors import SourceError
+from sync_assets_tests.automation.world import BEGAN, Automation
+from sync_assets_tests.laws.upstream import Upstream
+
+FAILED, STARTED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED
+Make = Callable[..., Automation]
+
+
+def settled(world: Automation) -> Automation:
+    """A world that the sensor has seen all of."""
+    for request in world.tick().requests:
+        world.end(request)
+    assert world.tick().requests == []
+    return world
+
+
+def test_a_first_tick_asks_for_one_run_of_all_tenants_and_shows_what_it_saw(automation: Make) -> None:
+    world = automation("acme", "polder", "zeta")
+    ticked = world.tick()
+    assert ticked.tenants == [["acme", "polder", "zeta"]]
+    assert ticked.streams == [{"tickets", "articles"}]
+    assert world.instance.get_dynamic_partitions("freshdesk_tenants") == ["acme", "polder", "zeta"]
+    seen = {(event.asset_key.to_user_string(), event.metadata["tenant"].value) for event in ticked.events}
+    assert len(seen) == 6
+    assert ("freshdesk/tickets/upstream", "polder") in seen
+    assert all(isinstance(event, dg.AssetObservation) for event in ticked.events)
+
+
+def test_a_change_is_asked_for_until_a_run_of_it_succeeded(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    world.write("acme", "1", "no dial tone")
+    assert world.tick().tenants == [["acme"]]
+    assert world.tick().requests == [], "the run did not come to be, which counts as a failure"
+    (request,) = world.tick().requests
+    started = world.end(request, STARTED)
+    assert world.tick().skipped == "A sync of freshdesk is still running."
+    world.instance.delete_run(started)
+    world.end(request)
+    assert world.tick().skipped == "Nothing changed for acme, polder."
+    world.write("acme", "1", "a dial tone")
+    assert world.tick().tenants == [["acme"]]
+
+
+def test_only_what_changed_is_synced(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    world.write("polder", "article-1", "how valves are replaced")
+    ticked = world.tick()
+    assert (ticked.tenants, ticked.streams) == ([["polder"]], [{"articles"}])
+    assert [event.asset_key.path for event in ticked.events] == [["freshdesk", "articles", "upstream"]]
+
+
+def test_a_failed_run_is_asked_for_again_after_a_rest_that_grows_and_for_each_tenant_alone(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    for tenant in ("acme", "polder"):
+        world.write(tenant, "1", "no dial tone")
+    (request,) = world.tick().requests
+    world.end(request, FAILED)
+    assert world.tick(minutes=4).requests == []
+    assert world.tick(minutes=2).requests == [], "the rest began when the failure was seen"
+    ticked = world.tick(minutes=4)
+    assert ticked.tenants == [["acme"], ["polder"]]
+    acme, polder = ticked.requests
+    world.end(acme, FAILED)
+    world.end(polder)
+    assert world.tick(minutes=1).skipped == "Nothing changed for polder. Left alone for a while after a failure: acme."
+    assert world.tick(minutes=9).requests == []
+    assert world.tick(minutes=2).tenants == [["acme"]]
+
+
+def test_a_failed_run_that_a_person_executed_again_counts_as_done(automation: Make) -> None:
+    world = settled(automation("acme"))
+    world.write("acme", "1", "no dial tone")
+    (request,) = world.tick().requests
+    world.end(request, FAILED)
+    world.end(request)
+    world.tick()
+    assert world.tick(minutes=600).skipped == "Nothing changed for acme."
+
+
+def test_a_tenant_that_fails_is_told_and_keeps_nobody_from_syncing(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    world.upstreams["acme"].broken = True
+    world.write("polder", "1", "no dial tone")
+    ticked = world.tick()
+    assert ticked.tenants == [["polder"]]
+    world.end(ticked.requests[0])
+    world.upstreams["acme"].broken = False
+    world.write("acme", "1", "no dial tone")
+    assert world.tick(minutes=1).skipped == (
+        "Nothing changed for polder. Left alone for a while after a failure: acme."
+    )
+    assert world.tick(minutes=10).tenants == [["acme"]]
+
+
+def test_a_tick_fails_where_no_upstream_answers_and_forgets_nothing(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    world.write("acme", "1", "no dial tone")
+    for upstream in world.upstreams.values():
+        upstream.broken = True
+    before = world.cursor
+    with pytest.raises(SourceError, match="Upstream is down"):
+        world.tick()
+    assert world.cursor == before
+    for upstream in world.upstreams.values():
+        upstream.broken = False
+    assert world.tick().tenants == [["acme"]]
+
+
+def test_tenants_that_hang_take_a_tick_s_time_once_and_the_next_tick_goes_on_after_them(automation: Make) -> None:
+    names = [f"t{number}" for number in range(7)]
+    world = settled(automation(*names))
+    world.budget = 0.3
+    released = Event()
+    for name in names[:4]:
+        world.tenants.hung[name] = released
+    world.write("t6", "1", "no dial tone")
+    try:
+        first = world.tick(minutes=1)
+        assert first.requests == []
+        assert "t0: no answer within 0.3 s." in first.skipped
+        assert "at the next tick: t4, t5, t6" in first.skipped
+        world.budget = 20.0
+        assert world.tick(minutes=1).tenants == [["t6"]]
+    finally:
+        released.set()
+
+
+def test_a_new_tenant_is_found_and_synced_from_its_beginning(automation: Make) -> None:
+    world = settled(automation("acme", "zeta"))
+    world.upstreams["polder"] = Upstream(now=BEGAN)
+    world.write("polder", "1", "no dial tone")
+    ticked = world.tick()
+    assert ticked.tenants == [["polder"]]
+    assert ticked.windows[0][0] == f"{BEGAN:%Y-%m-%d}"
+    assert world.instance.get_dynamic_partitions("freshdesk_tenants") == ["acme", "zeta", "polder"]
+    assert world.instance.get_dynamic_partitions("graph_tenants") == ["acme", "zeta", "polder"]
+
+
+def test_a_tenant_that_left_is_forgotten(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    del world.upstreams["polder"]
+    world.tick()
+    assert "polder" not in (world.cursor or "")
+
+
+def test_a_clock_that_jumps_makes_no_tenant_rest_for_ever(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    world.write("acme", "1", "no dial tone")
+    world.now += timedelta(days=365)
+    (request,) = world.tick().requests
+    world.end(request, FAILED)
+    world.tick()
+    world.now -= timedelta(days=365)
+    assert world.tick().tenants == [["acme"]]
+
+
+def test_a_cursor_of_another_form_makes_everything_count_as_changed(automation: Make) -> None:
+    world = settled(automation("acme"))
+    world.cursor = '{"since": "2025"}'
+    first = world.tick().requests
+    assert [request.tags["sync_assets/tenants"] for request in first] == ["acme"]
+    world.cursor = None
+    assert world.tick().requests[0].run_key != first[0].run_key
+
+
+def test_the_cursor_holds_no_words_of_upstream_s(automation: Make) -> None:
+    world = automation("acme")
+    world.write("acme", "secret-word", "no dial tone")
+    world.tick()
+    assert "secret-word" not in (world.cursor or "")
+    assert len(world.cursor or "") < 400
+
+
+@pytest.mark.slow
+def test_what_the_sensor_asks_for_brings_the_stores_in_line(automation: Make) -> None:
+    world = automation("acme", "polder")
+    for tenant in ("acme", "polder"):
+        world.write(tenant, "1", "no dial tone")
+    (request,) = world.tick().requests
+    assert ASKED in request.tags
+    world.upstreams["polder"].broken = True
+    assert not world.run(request).success
+    world.upstreams["polder"].broken = False
+    world.tick()
+    ticked = world.tick(minutes=60)
+    assert ticked.tenants == [["acme"], ["polder"]]
+    for request in ticked.requests:
+        assert world.run(request).success
+    assert world.tick().skipped == "Nothing changed for acme, polder."
+    registered = world.services.ledger.active_collection("pgvector", "freshdesk_tickets")
+    assert registered is not None
+    assert [chunk.document_id for chunk in world.services.store("pgvector").scan(registered.collection, "acme")] == [
+        "acme_freshdesk_1"
+    ]

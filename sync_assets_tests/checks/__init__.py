@@ -1,0 +1,1 @@
+"""Asset checks: what trips them, and what they say."""

@@ -1,0 +1,81 @@
+"""What a stage judges its rows by, and when a fault is one of the whole batch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sync_assets.chunks import Chunk
+from sync_assets.documents import Visibility
+from sync_assets.stages.findings import SAMPLE, ChunkRules, DocumentRules, Finding, unusable
+from sync_assets_tests.checks.places import place
+
+
+def test_one_bad_row_is_never_a_fault_of_the_batch_and_most_of_many_are() -> None:
+    for judged, failing, whole in ((1, 1, False), (19, 19, False), (20, 20, True), (41, 21, True), (42, 21, False)):
+        finding = Finding()
+        finding.judge(place(0), judged, [f"bad {number}" for number in range(failing)])
+        assert finding.is_whole_batch is whole, (judged, failing)
+
+
+def test_a_finding_names_the_first_cases_with_their_partitions_and_tenants() -> None:
+    finding = Finding()
+    for window in range(SAMPLE + 5):
+        finding.judge(place(window, "polder"), 2, [f"bad {window}"])
+    finding.judge(place(0), 3, [])
+    assert (finding.judged, finding.failing) == (2 * (SAMPLE + 5) + 3, SAMPLE + 5)
+    assert finding.cases == [f"bad {number}" for number in range(SAMPLE)]
+    assert len(finding.partitions) == SAMPLE
+    assert finding.tenants == {"polder"}
+
+
+def _row(identity: str, content: str, deleted: bool = False) -> dict[str, Any]:
+    return {"document_id": identity, "deleted": deleted, "content_hash": None if deleted else content}
+
+
+def test_documents_that_come_twice_and_documents_that_say_the_same_are_told_apart() -> None:
+    rules = DocumentRules()
+    rules.judge(place(0), [_row("1", "a"), _row("2", "a"), _row("3", "b"), _row("4", "", deleted=True)])
+    rules.judge(place(1), [_row("1", "c"), _row("5", "", deleted=True)])
+    rules.judge(place(0, "polder"), [_row("6", "a")])
+    assert rules.findings["unique_ids"].cases == ["1"]
+    assert rules.findings["unique_ids"].judged == 7
+    assert rules.findings["duplicates"].cases == ["2"], "deletions say nothing, and tenants are not compared"
+    assert rules.findings["duplicates"].judged == 4
+
+
+def _chunk(path: str, text: str = "words", tokens: int = 3) -> Chunk:
+    return Chunk(path=path, role="comment", strategy="plain/1", text=text, tokens=tokens, visibility=Visibility.PUBLIC)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "rule", "words"),
+    [
+        ([_chunk("a"), _chunk("a")], "unique_ids", "Two chunks have the path 'a'"),
+        ([_chunk("a"), _chunk("b", " \n")], "no_empty_text", "The chunk 'b' has no text"),
+    ],
+    ids=["doubled", "empty"],
+)
+def test_a_document_whose_chunks_cannot_be_stored_is_refused(chunks: list[Chunk], rule: str, words: str) -> None:
+    rules = ChunkRules(8)
+    with pytest.raises(ValueError, match=words):
+        rules.judge(place(0), "d", chunks)
+    assert {name: found.cases for name, found in rules.findings.items() if found.cases} == {rule: ["d"]}
+    assert not rules.tokens, "its lengths are not told"
+
+
+def test_chunks_beyond_the_model_are_named_and_all_lengths_counted() -> None:
+    rules = ChunkRules(8)
+    rules.judge(place(0), "d", [_chunk("a", tokens=8), _chunk("b", tokens=9), _chunk("c", tokens=8)])
+    assert rules.findings["lengths"].cases == ["d b"]
+    assert rules.tokens == {8: 2, 9: 1}
+
+
+def test_vectors_that_no_store_may_hold_are_told_apart_from_good_ones() -> None:
+    good = np.array([0.6, 0.8], dtype=np.float32)
+    found = unusable(
+        {"good": good, "zero": 0 * good, "nan": good * np.nan, "inf": good * np.inf, "long": np.ones(3)}, 2
+    )
+    assert set(found) == {"zero", "nan", "inf", "long"}
+    assert found["long"] == "The vector has 3 numbers, not 2."
+    assert unusable({}, 2) == {}

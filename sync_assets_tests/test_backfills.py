@@ -1,0 +1,125 @@
+"""Backfills of the command line: cut into runs, stopped, canceled and gone on with."""
+
+import re
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sync_assets.backfills import BACKFILL_TAG, Backfills
+from sync_assets.demo.server import DemoServers
+from sync_assets.partitions import RANGE_END, RANGE_START
+from sync_assets.planning import PlannedRun
+from sync_assets.sync import Syncer
+from sync_assets_tests.command_line import YESTERDAY, Installation, small_company
+from sync_assets_tests.dagster_assets.world import fresh_database
+
+# Three days in runs of two; all that upstream has was changed on the last.
+DAYS = [f"{YESTERDAY + timedelta(days=number):%Y-%m-%d}" for number in range(-2, 1)]
+START = (
+    *("backfill", "start", "--source", "freshdesk", "--stream", "tickets", "--tenant", "polder"),
+    *("--from", DAYS[0], "--to", DAYS[-1], "--windows-per-run", "2"),
+)
+RUNS = [(DAYS[0], DAYS[1]), (DAYS[2], DAYS[2])]
+
+
+@pytest.fixture
+def installation(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
+    """Two tenants that nothing was synced of."""
+    with DemoServers(0, small_company()) as servers, fresh_database(postgres_url) as url:
+        yield Installation(tmp_path / "home", url, servers)
+
+
+def attempts(installation: Installation) -> list[tuple[str, str, dg.DagsterRunStatus]]:
+    """First and last window and status of every run of the chain, in order; all carry one backfill's tag."""
+    with installation.instance() as instance:
+        runs = [run for run in instance.get_runs(ascending=True) if run.tags["sync_assets/source"] == "freshdesk"]
+    assert len({run.tags[BACKFILL_TAG] for run in runs}) == 1
+    return [(run.tags[RANGE_START].split("|")[0], run.tags[RANGE_END].split("|")[0], run.status) for run in runs]
+
+
+def only(installation: Installation) -> dict[str, Any]:
+    """The one backfill that `list` shows."""
+    (row,) = installation.run("backfill", "list", "--json").json
+    return row
+
+
+def test_a_backfill_that_is_killed_goes_on_with_what_is_left(installation: Installation) -> None:
+    process = installation.start(*START, program=("-c", _KILLED_BEFORE_THE_LEDGER_KNOWS))
+    _, err = process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    stopped = only(installation)
+    assert (stopped["state"], stopped["runs"], stopped["done"], stopped["failed"]) == ("stopped", 2, 1, 1)
+    assert (stopped["windows"], stopped["windows_done"], stopped["tenants"]) == (3, 2, "polder")
+    assert f"sync-assets backfill resume {stopped['id']}" in err, "whoever started it knows how to go on"
+    second = rf"\[2/2, [\d.]+ windows/s, \d+ s left\] freshdesk: tickets of polder, 1 windows from {DAYS[2]}"
+    assert re.search(second, err), err
+    shown = installation.run("backfill", "show", stopped["id"], "--json").json
+    assert [(run["first_window"], run["last_window"]) for run in shown["runs_left"]] == RUNS[1:]
+
+    resumed = installation.run("backfill", "resume", stopped["id"], "--json")
+    assert (resumed.code, resumed.json["left"]) == (0, 0), resumed
+    success, failure = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+    assert attempts(installation) == [(*RUNS[0], success), (*RUNS[1], failure), (*RUNS[1], success)]
+    installation.assert_in_step("polder")
+    assert (only(installation)["state"], only(installation)["windows_done"]) == ("done", 3)
+    again = installation.run("backfill", "resume", stopped["id"], "--json")
+    assert (again.code, again.json["runs"]) == (0, []), "there is nothing left to do"
+
+
+def test_a_backfill_that_another_terminal_cancels_ends_after_its_run(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, go_on, started = Syncer.run, Backfills.go_on, []
+
+    def noted(self: Backfills, backfill: Any, *arguments: Any) -> Any:
+        started.append(backfill.id)
+        return go_on(self, backfill, *arguments)
+
+    def canceled(self: Syncer, planned: PlannedRun, *arguments: Any) -> None:
+        run(self, planned, *arguments)
+        other = installation.start("backfill", "cancel", started[0])
+        out, err = other.communicate()
+        assert other.returncode == 0, (out, err)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Backfills, "go_on", noted)
+        patched.setattr(Syncer, "run", canceled)
+        outcome = installation.run(*START)
+    assert outcome.code == 1
+    assert outcome.err.endswith("1 of 2 runs are left.\n")
+    assert [end for *_, end in attempts(installation)] == [dg.DagsterRunStatus.SUCCESS]
+    row = only(installation)
+    assert (row["state"], row["done"]) == ("canceled", 1)
+    assert installation.run("backfill", "resume", row["id"]).code == 0
+    installation.assert_in_step("polder")
+    assert only(installation)["state"] == "done"
+
+
+def test_what_cannot_be_begun_is_told_and_a_dry_run_leaves_nothing(installation: Installation) -> None:
+    unknown = installation.run("backfill", "resume", "nonsense")
+    assert (unknown.code, unknown.err) == (2, "Error: Unknown backfill 'nonsense'. See `sync-assets backfill list`.\n")
+    swapped = installation.run("backfill", "start", "--from", DAYS[1], "--to", DAYS[0])
+    assert swapped.code == 2
+    rows = installation.run(*START, "--dry-run", "--json").json["runs"]
+    assert [(row["first_window"], row["last_window"]) for row in rows] == RUNS
+    installation.write_tenants(polder="wrong")
+    refused = installation.run(*START)
+    assert refused.code == 1
+    assert "tenants.polder.freshdesk.api_key" in refused.err
+    assert installation.run("backfill", "list").out.startswith("No backfill was started")
+    with installation.instance() as instance:
+        assert instance.get_runs_count() == 0
+        assert instance.get_dynamic_partitions("freshdesk_tenants") == []
+
+
+# Only the run over the day of the changes has something for the ledger.
+_KILLED_BEFORE_THE_LEDGER_KNOWS = (
+    "import os, signal; from sync_assets.ledger import Ledger; "
+    f"Ledger.finish_apply = lambda *_: os.kill(os.getpid(), signal.{signal.SIGKILL.name}); "
+    "import sync_assets.__main__"
+)

@@ -1,0 +1,105 @@
+"""Runs whose process is gone are marked as failed, and no others."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import psutil
+import pytest
+import yaml
+
+from sync_assets.cli.instance import INSTANCE
+from sync_assets.run_launcher import ProcessRunLauncher
+from sync_assets.run_processes import PROCESS_TAG, RunProcess, claim, fail_dead_runs
+
+STARTED = dg.DagsterRunStatus.STARTED
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def gone() -> RunProcess:
+    """A process that was killed just now, as a run names it."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    found = psutil.Process(process.pid)
+    here = RunProcess.current("0" * 8)
+    identity = here._replace(pid=process.pid, started=found.create_time() - psutil.boot_time())
+    assert not identity.is_gone()
+    process.kill()
+    process.communicate()
+    return identity
+
+
+def add_run(instance: dg.DagsterInstance, process: RunProcess | None, status: dg.DagsterRunStatus = STARTED) -> str:
+    """A run that names a process."""
+    run_id = str(uuid4())
+    tags = {PROCESS_TAG: str(process._replace(run=run_id[:8]))} if process else {}
+    instance.add_run(dg.DagsterRun("job", run_id, status=status, tags=tags))
+    return run_id
+
+
+def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+@pytest.mark.parametrize("was", [dg.DagsterRunStatus.NOT_STARTED, STARTED, dg.DagsterRunStatus.CANCELING])
+def test_a_run_whose_process_was_killed_has_failed_and_says_why(
+    instance: dg.DagsterInstance, was: dg.DagsterRunStatus
+) -> None:
+    process = gone()
+    run_id = add_run(instance, process, was)
+    assert fail_dead_runs(instance) == [run_id]
+    assert status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+    (event,) = [log.dagster_event for log in instance.all_logs(run_id) if log.dagster_event]
+    assert f"The process of this run ({process.pid} on " in (event.message or "")
+    assert fail_dead_runs(instance) == []
+
+
+def test_a_process_id_that_was_used_again_is_another_process(instance: dg.DagsterInstance) -> None:
+    here = RunProcess.current("0" * 8)
+    run_id = add_run(instance, here._replace(started=here.started - 60))
+    assert fail_dead_runs(instance) == [run_id]
+
+
+def test_runs_that_may_be_going_on_stay_as_they_are(instance: dg.DagsterInstance) -> None:
+    ours = add_run(instance, None)
+    claim(instance, ours)
+    elsewhere = add_run(instance, gone()._replace(host="another-machine"))
+    nameless = add_run(instance, None)
+    ended = add_run(instance, gone(), dg.DagsterRunStatus.SUCCESS)
+    # One that is repeated in the UI has the tags of the first, until its own process takes it.
+    repeated = str(uuid4())
+    instance.add_run(dg.DagsterRun("job", repeated, status=STARTED, tags={PROCESS_TAG: str(gone())}))
+    assert fail_dead_runs(instance) == []
+    assert [status(instance, run_id) for run_id in (ours, elsewhere, nameless, repeated)] == [STARTED] * 4
+    assert status(instance, ended) is dg.DagsterRunStatus.SUCCESS
+
+
+def test_the_launcher_tells_dagster_s_monitor_which_runs_died(instance: dg.DagsterInstance) -> None:
+    launcher = ProcessRunLauncher()
+    assert launcher.supports_check_run_worker_health
+    healths = []
+    for process in (gone(), RunProcess.current("0" * 8), None):
+        run = instance.get_run_by_id(add_run(instance, process))
+        assert run is not None
+        healths.append(
+            (launcher.check_run_worker_health(run).status.value, bool(launcher.get_run_worker_debug_info(run)))
+        )
+    assert healths == [("FAILED", True), ("RUNNING", False), ("RUNNING", False)]
+
+
+def test_a_home_without_a_configuration_gets_that_of_the_checkout_and_dagster_takes_it(tmp_path: Path) -> None:
+    checkout = Path(__file__).parent.parent / "dagster_home" / "dagster.yaml"
+    assert yaml.safe_load(INSTANCE) == yaml.safe_load(checkout.read_text())
+    (tmp_path / "dagster.yaml").write_text(INSTANCE)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert isinstance(instance.run_launcher, ProcessRunLauncher)
+        assert instance.global_op_concurrency_default_limit == 1
