@@ -19,11 +19,11 @@ import sqlalchemy as sa
 
 from sync_assets.documents import Visibility
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import pages
 from sync_assets.graph.evidence import FIELDS, Evidence
 from sync_assets.graph.store import GraphStore
 from sync_assets.graph.store_evidence import replace_evidence
 from sync_assets.graph.store_nodes import refresh, statistics
+from sync_assets.paging import pages
 from sync_assets.postgres import database_url, stop
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.settings import Settings

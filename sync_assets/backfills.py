@@ -11,15 +11,18 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.execution.stats import StepEventStatus
 from pydantic import BaseModel
 
+from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError, SourceError
-from sync_assets.partitions import RANGE_END, RANGE_START, time_windows
+from sync_assets.partitions import RANGE_END, RANGE_START, TENANTS_TAG, time_windows
 from sync_assets.planning import PlannedRun, Planner, SyncRequest
 from sync_assets.run_processes import RunProcess
 from sync_assets.services import Services
@@ -30,7 +33,7 @@ BACKFILL_TAG = "sync_assets/backfill"
 _REQUEST_TAG = ".dagster/sync_assets_backfill"
 _CANCELED_TAG = "sync_assets/backfill_canceled"
 
-State = Literal["running", "done", "canceled", "stopped"]
+State = Literal["running", "done", "canceled", "stopped", "unknown"]
 
 
 class Backfill(BaseModel, frozen=True):
@@ -69,9 +72,10 @@ class Standing(NamedTuple):
     """How far a backfill is.
 
     Attributes:
+        state: "unknown" where it can't be planned any more, as without its tenants; the lists are empty then.
         runs: all that it takes.
-        left: those of them that have not succeeded yet.
-        failed: those of the ones left whose last attempt failed.
+        left: those of them that are not done for all of their tenants.
+        failed: those of the ones left whose last attempt failed for one of the tenants.
     """
 
     backfill: Backfill
@@ -109,9 +113,9 @@ class Backfills:
             request: which sources, streams and tenants.
 
         Raises:
-            SettingsError: a source, stream or tenant is unknown.
+            SettingsError: a source, stream or tenant is unknown, or no tenant has an account for this.
         """
-        sources = sorted({chain.source for chain in self._planner.chains(request)})
+        sources = [source for source, _ in self._planner.by_source(request)]
         meant = {tenant for source in sources for tenant in self._planner.tenants(source, request)}
         return Backfill(
             id=secrets.token_hex(4),
@@ -124,12 +128,12 @@ class Backfills:
         )
 
     def runs(self, backfill: Backfill) -> list[PlannedRun]:
-        """All runs that it takes, the earliest windows of each source first.
+        """All runs that it takes for the tenants that are left of it, the earliest windows of each source first.
 
         Raises:
             SettingsError: no window, or no tenant's account, lies in it.
         """
-        planned = self._syncer(backfill, self._announce).plan(backfill.request)
+        planned = self._syncer(backfill, self._announce).plan(self._request(backfill))
         return [piece for run in planned for piece in self._cut(run, backfill.windows_per_run)]
 
     def all(self) -> list[Standing]:
@@ -137,26 +141,20 @@ class Backfills:
         found = {value for _, values in self._instance.get_run_tags([BACKFILL_TAG]) for value in values}
         latest = {backfill_id: self._attempts(backfill_id)[0] for backfill_id in found}
         order = sorted(latest, key=lambda backfill_id: latest[backfill_id].create_timestamp, reverse=True)
-        return [self.standing(backfill_id) for backfill_id in order]
+        return [self._standing_if_known(backfill_id) for backfill_id in order]
 
     def standing(self, backfill_id: str) -> Standing:
         """How far a backfill is.
 
         Raises:
-            SettingsError: there is none of this id.
+            SettingsError: there is none of this id, or it can't be planned any more.
         """
-        attempts = [record.dagster_run for record in self._attempts(backfill_id)]
-        backfill = Backfill.of(attempts[0])
+        attempts = [_Attempt.of(record.dagster_run, self._instance) for record in self._attempts(backfill_id)]
+        backfill = Backfill.of(attempts[0].run)
         runs = self.runs(backfill)
-        last = [next((attempt for attempt in attempts if _is_of(attempt, run)), None) for run in runs]
-        succeeded = [any(_is_of(attempt, run) and attempt.is_success for attempt in attempts) for run in runs]
-        left = [run for run, done in zip(runs, succeeded, strict=True) if not done]
-        failed = [
-            run
-            for run, done, attempt in zip(runs, succeeded, last, strict=True)
-            if not done and attempt is not None and attempt.is_failure_or_canceled
-        ]
-        return Standing(backfill, _state(attempts[0], left), runs, left, failed)
+        left = [run for run in runs if not _is_done(run, attempts)]
+        failed = [run for run in left if _has_failed(run, attempts)]
+        return Standing(backfill, _state(attempts[0].run, left), runs, left, failed)
 
     def go_on(self, backfill: Backfill, runs: Sequence[PlannedRun]) -> SyncResult:
         """Execute runs of a backfill one after the other, until all were or somebody cancels; what fails is in the
@@ -165,17 +163,19 @@ class Backfills:
         Raises:
             SourceError: a tenant's credentials don't work.
         """
-        self._check(backfill)
+        canceled = self._cancellations(backfill.id)
+        request = self._request(backfill)
+        self._check(request)
         result, started, windows = SyncResult(), time.monotonic(), 0
         position = _Position(len(runs), sum(run.windows for run in runs))
         syncer = self._syncer(backfill, lambda line: self._announce(f"{position} {line}"))
         for run in runs:
-            if self._is_canceled(result):
+            if self._cancellations(backfill.id) - canceled:
                 break
             position.begin(windows, time.monotonic() - started)
-            syncer.run(run, backfill.request, result)
+            syncer.run(run, request, result)
             windows += run.windows
-        syncer.settle(backfill.request, result)
+        syncer.settle(request, result)
         result.seconds += time.monotonic() - started
         return result
 
@@ -186,8 +186,35 @@ class Backfills:
             SettingsError: there is none of this id, or it does not run.
         """
         if (state := self.standing(backfill_id).state) != "running":
-            raise SettingsError(f"Backfill {backfill_id} is {state}.", "Only one that runs can be canceled.")
-        self._instance.add_run_tags(self._attempts(backfill_id)[0].dagster_run.run_id, {_CANCELED_TAG: "yes"})
+            raise SettingsError(
+                f"Backfill {backfill_id} is {state}.",
+                "Only one that runs can be canceled; one that is about to begin, once its first run has.",
+            )
+        latest = self._attempts(backfill_id)[0].dagster_run
+        self._instance.add_run_tags(latest.run_id, {_CANCELED_TAG: utc_now().isoformat()})
+
+    def _standing_if_known(self, backfill_id: str) -> Standing:
+        """How far it is; of one that can't be planned any more, only what it was."""
+        try:
+            return self.standing(backfill_id)
+        except SettingsError:
+            return Standing(Backfill.of(self._attempts(backfill_id)[0].dagster_run), "unknown", [], [], [])
+
+    def _request(self, backfill: Backfill) -> SyncRequest:
+        """What was asked for, of the tenants that are still in the tenants file.
+
+        Raises:
+            SettingsError: none is.
+        """
+        known = self._services.tenants.names()
+        left = tuple(name for name in backfill.tenants if name in known)
+        if not left:  # and not everyone, which no tenants mean in a request
+            raise SettingsError(
+                f"No tenant of backfill {backfill.id} ({', '.join(backfill.tenants)}) is in "
+                f"{self._services.settings.tenants_path} any more.",
+                "Put one back there, or start another backfill.",
+            )
+        return replace(backfill.request, tenants=left)
 
     def _syncer(self, backfill: Backfill, announce: Callable[[str], None]) -> Syncer:
         return Syncer(self._services, self._definitions, self._instance, announce, backfill.tags)
@@ -199,12 +226,12 @@ class Backfills:
             part = keys[start : start + most]
             yield run._replace(first_window=part[0], last_window=part[-1], windows=len(part))
 
-    def _check(self, backfill: Backfill) -> None:
+    def _check(self, request: SyncRequest) -> None:
         """Try every tenant's credentials, and add the tenants to Dagster's partitions."""
         with self._services.ledger.transaction():
             pass  # where it is out of reach, this says so before any run begins
-        for source, chains in self._planner.by_source(backfill.request):
-            _, refused = self._planner.reachable(source, chains, backfill.request)
+        for source, chains in self._planner.by_source(request):
+            _, refused = self._planner.reachable(source, chains, request)
             if refused:
                 raise SourceError(" ".join(refused.values()), "Or name other tenants with --tenant.")
             self._planner.register(source)
@@ -216,10 +243,10 @@ class Backfills:
             raise SettingsError(f"Unknown backfill {backfill_id!r}.", "See `sync-assets backfill list`.")
         return found
 
-    def _is_canceled(self, result: SyncResult) -> bool:
-        if not result.run_ids:
-            return False
-        return self._instance.get_runs_count(dg.RunsFilter(result.run_ids, tags={_CANCELED_TAG: "yes"})) > 0
+    def _cancellations(self, backfill_id: str) -> set[tuple[str, str]]:
+        """Every time that somebody canceled it so far, by the run that was the latest then."""
+        runs = self._instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: backfill_id}))
+        return {(run.run_id, run.tags[_CANCELED_TAG]) for run in runs if _CANCELED_TAG in run.tags}
 
 
 class _Position:
@@ -252,10 +279,55 @@ def _day(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _is_of(attempt: dg.DagsterRun, run: PlannedRun) -> bool:
-    """Whether an attempt was at this run, with all of its assets."""
-    same = all(attempt.tags.get(name) == run.tags[name] for name in (RANGE_START, RANGE_END))
-    return same and set(run.assets) <= set(attempt.asset_selection or ())
+class _Attempt(NamedTuple):
+    """A run of a backfill, as it was executed: for all tenants of a planned one, or again for one of them alone.
+
+    Attributes:
+        done: the assets that it materialized, all of them where it succeeded.
+    """
+
+    run: dg.DagsterRun
+    tenants: set[str]
+    first_window: str
+    last_window: str
+    done: set[dg.AssetKey]
+
+    @classmethod
+    def of(cls, run: dg.DagsterRun, instance: dg.DagsterInstance) -> "_Attempt":
+        assets = set(run.asset_selection or ())
+        if not run.is_success:
+            ended = {step.step_key: step.status for step in instance.get_run_step_stats(run.run_id)}
+            assets = {key for key in assets if ended.get("__".join(key.path)) is StepEventStatus.SUCCESS}
+        first, last = (run.tags.get(name, "").rpartition("|")[0] for name in (RANGE_START, RANGE_END))
+        return cls(run, set(run.tags.get(TENANTS_TAG, "").split(",")), first, last, assets)
+
+    def is_at(self, planned: PlannedRun, tenant: str) -> bool:
+        """Whether it was at all windows of a planned run, for this tenant."""
+        windows = self.first_window <= planned.first_window and planned.last_window <= self.last_window
+        assets = set(self.run.asset_selection or ())
+        return windows and tenant in self.tenants and not assets.isdisjoint(planned.assets)
+
+
+def _is_done(planned: PlannedRun, attempts: Sequence[_Attempt]) -> bool:
+    """Whether each asset was materialized for each tenant, be it by several runs."""
+    for tenant in planned.tenants:
+        done = {key for attempt in attempts if attempt.is_at(planned, tenant) for key in attempt.done}
+        if not done.issuperset(planned.assets):
+            return False
+    return True
+
+
+def _has_failed(planned: PlannedRun, attempts: Sequence[_Attempt]) -> bool:
+    """Whether the last attempt at it failed for one of the tenants.
+
+    Args:
+        attempts: the latest first.
+    """
+    for tenant in planned.tenants:
+        last = next((attempt.run for attempt in attempts if attempt.is_at(planned, tenant)), None)
+        if last is not None and last.is_failure_or_canceled:
+            return True
+    return False
 
 
 def _state(latest: dg.DagsterRun, left: Sequence[PlannedRun]) -> State:

@@ -77,11 +77,27 @@ def grain_of(definition: dg.PartitionsDefinition) -> Grain:
 
 def describing_tags(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, str]:
     """Source and tenants of a run that was launched in the UI, which tells its assets and partitions alone."""
-    sources = sorted({key.path[0] for key in run.asset_selection or ()})
-    first = run.tags.get(RANGE_START) or run.tags.get("dagster/partition")
-    if SOURCE_TAG in run.tags or first is None or not sources:
+    sources = _sources(run)
+    tenants = run_tenants(instance, run)
+    if SOURCE_TAG in run.tags or not tenants or not sources:
         return {}
+    return {SOURCE_TAG: ",".join(sources), TENANTS_TAG: ",".join(tenants)}
+
+
+def run_tenants(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """Whom a run is about, whoever started it; nobody where it has no partitions."""
+    if listed := run.tags.get(TENANTS_TAG):
+        return listed.split(",")
+    first = run.tags.get(RANGE_START) or run.tags.get("dagster/partition")
+    if first is None:
+        return []
     ends = [key.rpartition("|")[2] for key in (first, run.tags.get(RANGE_END, first))]
-    known = list(instance.get_dynamic_partitions(GRAPH_TENANTS if sources == ["graph"] else tenants_name(sources[0])))
-    between = known[known.index(ends[0]) : known.index(ends[1]) + 1] if known and set(ends) <= set(known) else ends
-    return {SOURCE_TAG: ",".join(sources), TENANTS_TAG: ",".join(dict.fromkeys(between))}
+    sources = _sources(run)
+    names = [GRAPH_TENANTS if source == "graph" else tenants_name(source) for source in sources[:1]]
+    known = [tenant for name in names for tenant in instance.get_dynamic_partitions(name)]
+    between = known[known.index(ends[0]) : known.index(ends[1]) + 1] if set(ends) <= set(known) else ends
+    return list(dict.fromkeys(between))
+
+
+def _sources(run: dg.DagsterRun) -> list[str]:
+    return sorted({key.path[0] for key in run.asset_selection or ()})

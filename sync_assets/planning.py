@@ -100,10 +100,20 @@ class PlannedRun(NamedTuple):
             TENANTS_TAG: ",".join(self.tenants),
         }
 
-    def config(self, request: SyncRequest) -> dict[str, Any]:
-        """The run configuration: how raw is to fetch."""
-        fetch = {"sweep": request.sweep, "limit": request.limit, "records": list(request.records)}
-        return {"ops": {"__".join(key.path): {"config": fetch} for key in self.assets if key.path[-1] == "raw"}}
+    def config(self, request: SyncRequest, sweeping: Collection[str] = ()) -> dict[str, Any]:
+        """The run configuration: how raw is to fetch.
+
+        Args:
+            sweeping: streams that are swept though the request does not say so.
+        """
+        fetch = {"limit": request.limit, "records": list(request.records)}
+        return {
+            "ops": {
+                "__".join(key.path): {"config": {"sweep": request.sweep or key.path[1] in sweeping, **fetch}}
+                for key in self.assets
+                if key.path[-1] == "raw"
+            }
+        }
 
     def only(self, tenant: str, streams: Collection[str]) -> "PlannedRun":
         """The part of this run that is about some of its streams and one of its tenants, and the graph of it."""

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 
-from sync_assets.run_processes import RunProcess, death_notice
+from sync_assets.run_processes import death_of
 
 
 class ProcessRunLauncher(DefaultRunLauncher):
@@ -19,12 +19,9 @@ class ProcessRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        process = RunProcess.of(run)
-        if process is not None and process.is_gone():
-            return CheckRunHealthResult(WorkerStatus.FAILED, death_notice(process))
-        return CheckRunHealthResult(WorkerStatus.RUNNING)
+        reason = death_of(self._instance, run)
+        return CheckRunHealthResult(WorkerStatus.RUNNING if reason is None else WorkerStatus.FAILED, reason)
 
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
         """What the monitor adds to the failure of a run."""
-        process = RunProcess.of(run)
-        return death_notice(process) if process is not None and process.is_gone() else None
+        return death_of(self._instance, run)

@@ -2,16 +2,21 @@
 
 Dagster learns of a run's end from the process that executes it. One that was killed, or went with its machine, says
 nothing more, and its run would count as under way for ever. So each run carries a tag that names its process, and who
-looks for runs under way first marks those of dead processes as failed.
+looks for runs under way first marks those of dead processes as failed. Of processes on other machines, and of runs that
+died before they had the tag, nothing is known but what the run told last: hours of silence count as death.
 
 What belongs here: that tag, and reading it. What does not: executing runs (`runs.py`).
 """
 
 import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
 import dagster as dg
 import psutil
+
+from sync_assets.clock import utc_now
 
 PROCESS_TAG = "sync_assets/process"
 
@@ -23,6 +28,9 @@ _UNFINISHED = [
 ]
 # Between two readings of a process's start, in seconds. Process ids are not used again as soon as that.
 _SAME_START = 2.0
+# A run tells of each step and of its progress.
+_LONGEST_SILENCE = timedelta(hours=6)
+_KEPT = "What it had stored is kept; the next run over the same windows does the rest."
 
 
 class RunProcess(NamedTuple):
@@ -74,25 +82,45 @@ def claim(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.add_run_tags(run_id, {PROCESS_TAG: str(RunProcess.current(run_id))})
 
 
-def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark as failed what the processes of this machine left unfinished when they died; returns the runs' ids."""
+def fail_dead_runs(instance: dg.DagsterInstance, clock: Callable[[], datetime] = utc_now) -> list[str]:
+    """Mark as failed what processes left unfinished when they died; returns the runs' ids."""
     failed = []
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        process = RunProcess.of(run)
-        if process is None or not process.is_gone():
-            continue
-        now = instance.get_run_by_id(run.run_id)
-        if now is not None and not now.is_finished:  # it may have come to its end since it was listed
-            instance.report_run_failed(now, death_notice(process))
+        reason = death_of(instance, run, clock)
+        now = reason and instance.get_run_by_id(run.run_id)
+        if reason and now and not now.is_finished:  # it may have come to its end since it was listed
+            instance.report_run_failed(now, reason)
             failed.append(run.run_id)
     return failed
+
+
+def death_of(instance: dg.DagsterInstance, run: dg.DagsterRun, clock: Callable[[], datetime] = utc_now) -> str | None:
+    """Why an unfinished run counts as dead, for people to read in the UI; None where it may be going on."""
+    process = RunProcess.of(run)
+    if process is not None and (process.is_here() or process.is_gone()):
+        return death_notice(process) if process.is_gone() else None
+    last = _last_word(instance, run.run_id)
+    if last is None or clock() - last < _LONGEST_SILENCE:
+        return None
+    where = f"on {process.host}" if process is not None else "which this run does not name"
+    hours = int(_LONGEST_SILENCE.total_seconds() // 3600)
+    return f"Nothing was heard of this run for {hours} hours. Its process, {where}, counts as gone. {_KEPT}"
+
+
+def _last_word(instance: dg.DagsterInstance, run_id: str) -> datetime | None:
+    """When a run last told anything, or else when it was made; None where it was deleted meanwhile."""
+    found = instance.get_records_for_run(run_id, limit=1, ascending=False).records
+    if found:
+        return datetime.fromtimestamp(found[0].timestamp, UTC)
+    record = instance.get_run_record_by_id(run_id)
+    return record and record.create_timestamp
 
 
 def death_notice(process: RunProcess) -> str:
     """What people read in the UI about a run whose process is gone."""
     return (
         f"The process of this run ({process.pid} on {process.host}) is gone: it was killed, or the machine stopped. "
-        "What it had stored is kept; the next run over the same windows does the rest."
+        f"{_KEPT}"
     )
 
 

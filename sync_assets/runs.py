@@ -21,12 +21,14 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.snap import snapshot_from_execution_plan
 from dagster._core.storage.dagster_run import DagsterRunStatus
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.utils import make_new_run_id
 from fasteners import InterProcessLock
 
 from sync_assets.checks.selection import checks_of_sync
-from sync_assets.run_processes import claim, fail_dead_runs
+from sync_assets.run_processes import PROCESS_TAG, RunProcess, fail_dead_runs
 
 LOCATION = "sync_assets"
 _MODULE = "sync_assets.definitions"
@@ -54,19 +56,31 @@ def execute(
     location = ManagedGrpcPythonEnvCodeLocationOrigin(
         loadable_target_origin=LoadableTargetOrigin(module_name=_MODULE, attribute=_ATTRIBUTE), location_name=LOCATION
     )
-    run = instance.create_run_for_job(
-        job_def=job.get_definition(),
-        # Without it, the run would be planned with all checks of its assets.
-        execution_plan=create_execution_plan(job, run_config, tags=tags),
+    run_id = make_new_run_id()
+    definition = job.get_definition()
+    plan = create_execution_plan(job, run_config, tags=tags)
+    # `create_run_for_job` stores no choice of checks: repeated in the UI, the run would evaluate all of its assets'.
+    run = instance.create_run(
+        job_name=definition.name,
+        run_id=run_id,
         run_config=run_config,
-        tags=dict(tags),
-        asset_selection=set(selection),
+        status=DagsterRunStatus.NOT_STARTED,
+        tags={**tags, PROCESS_TAG: str(RunProcess.current(run_id))},
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=snapshot_from_execution_plan(plan, definition.get_job_snapshot_id()),
+        job_snapshot=definition.get_job_snapshot(),
+        parent_job_snapshot=definition.get_parent_job_snapshot(),
+        asset_selection=selection,
+        asset_check_selection=frozenset(checks),
+        resolved_op_selection=None,
+        op_selection=None,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), _JOB),
         job_code_origin=job.get_python_origin(),
-        status=DagsterRunStatus.NOT_STARTED,
+        asset_graph=definition.asset_layer.asset_graph,
     )
-    claim(instance, run.run_id)
-    return execute_run(job, run._replace(asset_check_selection=frozenset(checks)), instance)
+    return execute_run(job, run, instance)
 
 
 @contextlib.contextmanager

@@ -114,6 +114,11 @@ class Installation:
         tenants["tenants"][tenant][source] |= settings
         self.tenants_file.write_text(yaml.safe_dump(tenants))
 
+    def keep_tenants(self, *tenants: str) -> None:
+        """Take all but these out of the tenants file, until it is written again."""
+        found = yaml.safe_load(self.tenants_file.read_text())["tenants"]
+        self.tenants_file.write_text(yaml.safe_dump({"tenants": {name: found[name] for name in tenants}}))
+
     def environment(self, **more: str) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "COLUMNS"))}
         return {

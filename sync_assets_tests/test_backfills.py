@@ -5,26 +5,28 @@ import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from sync_assets import backfills
 from sync_assets.backfills import BACKFILL_TAG, Backfills
 from sync_assets.demo.server import DemoServers
 from sync_assets.partitions import RANGE_END, RANGE_START
-from sync_assets.planning import PlannedRun
+from sync_assets.planning import PlannedRun, Planner
 from sync_assets.sync import Syncer
 from sync_assets_tests.command_line import YESTERDAY, Installation, small_company
 from sync_assets_tests.dagster_assets.world import fresh_database
 
-# Three days in runs of two; all that upstream has was changed on the last.
-DAYS = [f"{YESTERDAY + timedelta(days=number):%Y-%m-%d}" for number in range(-2, 1)]
+# Two days in runs of one; all that upstream has was changed on the last.
+DAYS = [f"{YESTERDAY + timedelta(days=number):%Y-%m-%d}" for number in (-1, 0)]
 START = (
     *("backfill", "start", "--source", "freshdesk", "--stream", "tickets", "--tenant", "polder"),
-    *("--from", DAYS[0], "--to", DAYS[-1], "--windows-per-run", "2"),
+    *("--from", DAYS[0], "--to", DAYS[-1], "--windows-per-run", "1"),
 )
-RUNS = [(DAYS[0], DAYS[1]), (DAYS[2], DAYS[2])]
+RUNS = [(day, day) for day in DAYS]
 
 
 @pytest.fixture
@@ -54,9 +56,9 @@ def test_a_backfill_that_is_killed_goes_on_with_what_is_left(installation: Insta
     assert process.returncode == -signal.SIGKILL
     stopped = only(installation)
     assert (stopped["state"], stopped["runs"], stopped["done"], stopped["failed"]) == ("stopped", 2, 1, 1)
-    assert (stopped["windows"], stopped["windows_done"], stopped["tenants"]) == (3, 2, "polder")
+    assert (stopped["windows"], stopped["windows_done"], stopped["tenants"]) == (2, 1, "polder")
     assert f"sync-assets backfill resume {stopped['id']}" in err, "whoever started it knows how to go on"
-    second = rf"\[2/2, [\d.]+ windows/s, \d+ s left\] freshdesk: tickets of polder, 1 windows from {DAYS[2]}"
+    second = rf"\[2/2, [\d.]+ windows/s, \d+ s left\] freshdesk: tickets of polder, 1 windows from {DAYS[1]}"
     assert re.search(second, err), err
     shown = installation.run("backfill", "show", stopped["id"], "--json").json
     assert [(run["first_window"], run["last_window"]) for run in shown["runs_left"]] == RUNS[1:]
@@ -66,7 +68,7 @@ def test_a_backfill_that_is_killed_goes_on_with_what_is_left(installation: Insta
     success, failure = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
     assert attempts(installation) == [(*RUNS[0], success), (*RUNS[1], failure), (*RUNS[1], success)]
     installation.assert_in_step("polder")
-    assert (only(installation)["state"], only(installation)["windows_done"]) == ("done", 3)
+    assert (only(installation)["state"], only(installation)["windows_done"]) == ("done", 2)
     again = installation.run("backfill", "resume", stopped["id"], "--json")
     assert (again.code, again.json["runs"]) == (0, []), "there is nothing left to do"
 
@@ -76,15 +78,20 @@ def test_a_backfill_that_another_terminal_cancels_ends_after_its_run(
 ) -> None:
     run, go_on, started = Syncer.run, Backfills.go_on, []
 
+    def cancel(backfill_id: str) -> None:
+        """As from a process of another number."""
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(backfills, "os", SimpleNamespace(getpid=lambda: 0))
+            outcome = installation.run("backfill", "cancel", backfill_id)
+        assert outcome.code == 0, outcome
+
     def noted(self: Backfills, backfill: Any, *arguments: Any) -> Any:
         started.append(backfill.id)
         return go_on(self, backfill, *arguments)
 
     def canceled(self: Syncer, planned: PlannedRun, *arguments: Any) -> None:
         run(self, planned, *arguments)
-        other = installation.start("backfill", "cancel", started[0])
-        out, err = other.communicate()
-        assert other.returncode == 0, (out, err)
+        cancel(started[0])
 
     with monkeypatch.context() as patched:
         patched.setattr(Backfills, "go_on", noted)
@@ -95,9 +102,51 @@ def test_a_backfill_that_another_terminal_cancels_ends_after_its_run(
     assert [end for *_, end in attempts(installation)] == [dg.DagsterRunStatus.SUCCESS]
     row = only(installation)
     assert (row["state"], row["done"]) == ("canceled", 1)
+
+    register = Planner.register
+
+    def canceled_before_its_first_run(self: Planner, source: str) -> None:
+        register(self, source)
+        cancel(row["id"])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Planner, "register", canceled_before_its_first_run)
+        outcome = installation.run("backfill", "resume", row["id"])
+    assert (outcome.code, outcome.err.splitlines()[-1]) == (1, "1 of 1 runs are left.")
+    assert len(attempts(installation)) == 1
     assert installation.run("backfill", "resume", row["id"]).code == 0
     installation.assert_in_step("polder")
     assert only(installation)["state"] == "done"
+
+
+def test_what_is_run_again_for_each_tenant_alone_is_done_and_tenants_that_have_gone_are_in_nobodys_way(
+    installation: Installation,
+) -> None:
+    # All attempts of the first run at it, and none of the second one's.
+    installation.order_fault("acme", path=r"/articles", status=500, times=2)
+    outcome = installation.run(
+        *("backfill", "start", "--source", "freshdesk", "--stream", "articles"), *("--from", DAYS[-1], "--to", DAYS[-1])
+    )
+    assert outcome.code == 0, outcome
+    with installation.instance() as instance:
+        runs = [run for run in instance.get_runs(ascending=True) if run.tags["sync_assets/source"] == "freshdesk"]
+    assert [(run.tags["sync_assets/tenants"], run.is_success) for run in runs] == [
+        ("acme,polder", False),
+        ("acme", True),
+        ("polder", True),
+    ]
+    row = only(installation)
+    assert (row["state"], row["runs"], row["done"], row["failed"]) == ("done", 1, 1, 0)
+
+    installation.keep_tenants("polder")
+    row = only(installation)
+    assert (row["state"], row["tenants"]) == ("done", "acme, polder")
+    installation.keep_tenants()
+    row = only(installation)
+    assert (row["state"], row["runs"]) == ("unknown", 0)
+    shown = installation.run("backfill", "resume", row["id"])
+    assert shown.code == 2
+    assert f"No tenant of backfill {row['id']} (acme, polder) is in" in shown.err
 
 
 def test_what_cannot_be_begun_is_told_and_a_dry_run_leaves_nothing(installation: Installation) -> None:

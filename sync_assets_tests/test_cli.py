@@ -213,6 +213,10 @@ def test_several_tenants_are_one_run_with_the_code_locations_origin(synced: Sync
     assert origin is not None
     assert origin.job_name == "__ASSET_JOB"
     assert origin.repository_origin.code_location_origin.location_name == LOCATION
+    # Repeated in the UI, it evaluates the same: what reads whole stores is not among them.
+    chosen = {check.name for check in run.asset_check_selection or ()}
+    assert "unique_ids" in chosen
+    assert "equals_ledger" not in chosen
 
 
 def test_the_log_of_the_day_tells_what_was_run(synced: Synced) -> None:

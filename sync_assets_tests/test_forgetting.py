@@ -1,7 +1,8 @@
 """Forgetting: nothing of a document is found anywhere afterwards, everything else stays, and it stays away."""
 
 import gzip
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress as ignored
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,9 @@ import sqlalchemy as sa
 
 from sync_assets.batches import Batch
 from sync_assets.errors import SettingsError
-from sync_assets.forgetting import Documents, Outcome, document_places, erase, tenant_places
+from sync_assets.forgetting import Documents, Outcome, document_places, erase, tenant_places, traces
+from sync_assets.forgetting.graph import documents_in_graph
+from sync_assets.forgetting.stores import documents_in_stores
 from sync_assets.forgetting.tombstones import expired_tombstones
 from sync_assets.ledger.forgotten import readmit, suppress
 from sync_assets.services import Services
@@ -261,9 +264,12 @@ def test_the_ledger_describes_the_files_without_it_as_if_they_had_never_held_it(
         }, stage
 
 
-def test_one_that_broke_off_anywhere_is_finished_by_the_next(new_world: Callable[..., World]) -> None:
+@pytest.mark.parametrize("broken_off", [(1, 4, 8), pytest.param(range(12), marks=pytest.mark.slow)])
+def test_one_that_broke_off_anywhere_is_finished_by_the_next(
+    new_world: Callable[..., World], broken_off: Sequence[int]
+) -> None:
     world = new_world()
-    for writes in range(12):
+    for writes in broken_off:
         world.fuse.left = writes
         with ignored(Crash):
             world.forget()
@@ -274,6 +280,7 @@ def test_one_that_broke_off_anywhere_is_finished_by_the_next(new_world: Callable
     world.assert_converged(DOCUMENT)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("s3")
 def test_files_in_a_bucket_are_written_anew_without_it(new_world: Callable[..., World], s3_url: str) -> None:
     world = new_world(storage_uri=f"s3://{BUCKET}/files", s3_endpoint_url=s3_url)
@@ -346,6 +353,49 @@ def test_of_a_whole_tenant_nothing_is_left_and_the_other_is_as_it_was(new_world:
     assert world.stored() == {}
     assert (world.stored("polder"), polder_files(world.services.storage)) == (polder, files)
     assert polder_rows(world.services.ledger.engine) == rows
+
+
+def test_more_documents_than_a_statement_takes_parameters_are_searched_and_erased(
+    new_world: Callable[..., World],
+) -> None:
+    world = new_world()
+    many = Documents("acme", frozenset([DOCUMENT, *(f"acme_freshdesk_x{number}" for number in range(70_000))]))
+    places = [documents_in_graph(world.services, many), *documents_in_stores(world.services, many)]
+    assert [outcome.left for outcome in erase(places)] == [0, 0]
+    assert DOCUMENT not in {document for document, _ in world.stored().values()}
+
+
+def test_results_of_checks_of_a_whole_store_are_searched_though_their_run_names_no_tenant(tmp_path: Path) -> None:
+    def of_a_store(source: str) -> dg.AssetChecksDefinition:
+        @dg.asset_check(asset=dg.AssetKey([source, "tickets", "qdrant"]), name=f"{source}_audit")
+        def check() -> dg.AssetCheckResult:
+            shown = dg.MetadataValue.md(f"- acme missing: {source} {MARKER}")
+            return dg.AssetCheckResult(passed=False, metadata={"cases": shown, "failing": 1})
+
+        return check
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        definitions = dg.Definitions(
+            asset_checks=[of_a_store("freshdesk"), of_a_store("slack")],
+            jobs=[dg.define_asset_job("audit", dg.AssetSelection.all_asset_checks())],
+        )
+        definitions.resolve_job_def("audit").execute_in_process(instance=instance)
+        documents = Documents.of("acme", [DOCUMENT])
+
+        assert dagster_shows(tmp_path, f"freshdesk {MARKER}")
+        (outcome,) = erase(traces(instance, documents))
+        assert (outcome.erased > 0, outcome.left) == (True, 0)
+        assert not dagster_shows(tmp_path, f"freshdesk {MARKER}")
+        assert dagster_shows(tmp_path, f"slack {MARKER}")
+
+
+def dagster_shows(folder: Path, text: str) -> bool:
+    """Whether a text stands in any of Dagster's databases."""
+    found = False
+    for path in folder.rglob("*.db"):
+        with sqlite3.connect(path) as connection:
+            found |= any(text in line for line in connection.iterdump())
+    return found
 
 
 @pytest.mark.parametrize("given", ["4711", "polder_freshdesk_2", "acme_freshdesk", "acme_freshdesk_", "acme_a_b_c"])

@@ -92,10 +92,11 @@ def test_a_sync_does_what_was_planned_and_the_plan_wrote_nothing(installation: I
         client.put(f"/api/v2/tickets/{first}", json={"subject": "The pump leaks again"})
         client.delete(f"/api/v2/tickets/{second}")
     before = everything_stored(installation)
-    forecast = plan(installation, "--since-hours", "24", "--tenant", "polder", "--sweep")
+    again = ("--since-hours", "24", "--tenant", "polder", "--stream", "tickets", "--sweep")
+    forecast = plan(installation, *again)
     assert everything_stored(installation) == before
     expected = planned(forecast)
-    result = installation.sync("--since-hours", "24", "--tenant", "polder", "--sweep")
+    result = installation.sync(*again)
     assert done(result, expected) == expected
     assert expected["tickets", "documents"]["changed"] == 1
     assert expected["tickets", "pgvector"]["deleted"] == 1

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from sync_assets.cli.instance import INSTANCE
+from sync_assets.clock import utc_now
 from sync_assets.run_launcher import ProcessRunLauncher
 from sync_assets.run_processes import PROCESS_TAG, RunProcess, claim, fail_dead_runs
 
@@ -83,8 +85,37 @@ def test_runs_that_may_be_going_on_stay_as_they_are(instance: dg.DagsterInstance
     assert status(instance, ended) is dg.DagsterRunStatus.SUCCESS
 
 
+def test_a_run_of_another_machine_or_of_no_known_process_has_failed_after_hours_of_silence(
+    instance: dg.DagsterInstance,
+) -> None:
+    elsewhere = add_run(instance, gone()._replace(host="another-machine"))
+    nameless = add_run(instance, None)
+    ours = add_run(instance, RunProcess.current("0" * 8))
+    talking = add_run(instance, None)
+    run = instance.get_run_by_id(talking)
+    assert run is not None
+    later = utc_now() + timedelta(hours=7)
+    instance.handle_new_event(
+        dg.EventLogEntry(
+            error_info=None,
+            level="info",
+            user_message="Half of it is done.",
+            run_id=talking,
+            timestamp=(later - timedelta(hours=5)).timestamp(),
+        )
+    )
+    assert fail_dead_runs(instance, lambda: later - timedelta(hours=2)) == []
+    assert sorted(fail_dead_runs(instance, lambda: later)) == sorted([elsewhere, nameless])
+    assert [status(instance, run_id) for run_id in (ours, talking)] == [STARTED] * 2
+    (event,) = [log.dagster_event for log in instance.all_logs(elsewhere) if log.dagster_event]
+    assert (event.message or "").startswith(
+        "Nothing was heard of this run for 6 hours. Its process, on another-machine,"
+    )
+
+
 def test_the_launcher_tells_dagster_s_monitor_which_runs_died(instance: dg.DagsterInstance) -> None:
     launcher = ProcessRunLauncher()
+    launcher.register_instance(instance)
     assert launcher.supports_check_run_worker_health
     healths = []
     for process in (gone(), RunProcess.current("0" * 8), None):
@@ -103,3 +134,4 @@ def test_a_home_without_a_configuration_gets_that_of_the_checkout_and_dagster_ta
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert isinstance(instance.run_launcher, ProcessRunLauncher)
         assert instance.global_op_concurrency_default_limit == 1
+        assert instance.run_monitoring_max_runtime_seconds == 24 * 3600

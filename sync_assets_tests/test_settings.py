@@ -20,6 +20,7 @@ READ: list[tuple[str, str, str, Any]] = [
     ("STORAGE_URI", "s3://bucket/prefix", "storage_uri", "s3://bucket/prefix"),
     ("S3_ENDPOINT_URL", "http://127.0.0.1:9000", "s3_endpoint_url", "http://127.0.0.1:9000"),
     ("RAW_RETENTION_DAYS", "30", "raw_retention_days", 30),
+    ("TOMBSTONE_RETENTION_DAYS", "400", "tombstone_retention_days", 400),
     ("STORAGE_MODE", "hybrid", "storage_mode", "hybrid"),
     ("QDRANT_URL", "http://qdrant:6333", "qdrant_url", "http://qdrant:6333"),
     ("QDRANT_API_KEY", "k", "qdrant_api_key", SecretStr("k")),

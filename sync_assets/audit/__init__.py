@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
+from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError, SyncAssetsError
 from sync_assets.ledger import RegisteredCollection, StreamRef
 from sync_assets.ledger.audits import tenants_held
@@ -83,6 +85,8 @@ class AuditScope:
     Attributes:
         places: stores, and `graph`.
         upstream: also compare a full listing of upstream with the ledger.
+        seen_before: versions that were seen upstream since may be on their way, so none is called behind; None for the
+            beginning of the audit.
     """
 
     tenants: tuple[str, ...] = ()
@@ -90,6 +94,7 @@ class AuditScope:
     streams: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     upstream: bool = False
+    seen_before: datetime | None = None
 
     def has_stream(self, source: str, stream: str) -> bool:
         return source in (self.sources or (source,)) and stream in (self.streams or (stream,))
@@ -143,26 +148,38 @@ def audit(
     from sync_assets.audit.documents import audit_documents, audit_graph, audit_upstream
     from sync_assets.audit.stores import audit_collection
 
-    started = time.monotonic()
+    started, seen_before = time.monotonic(), scope.seen_before or utc_now()
     result = AuditResult()
     chosen = [stream for stream in streams if scope.has_stream(stream.source, stream.name)]
     collections = _collections(services, chosen, scope)
-    for tenant in _tenants(services, streams, scope):
+    tenants = _tenants(services, streams, scope)
+
+    def audit_points(collection: RegisteredCollection, tenant: str) -> None:
+        with _told(result, f"{tenant} {collection.store}/{collection.name}"):
+            found, chunks = audit_collection(services, collection, tenant, scope, progress)
+            result.findings += found
+            result.chunks += chunks
+
+    for tenant in tenants:
         for collection in collections:
-            with _told(result, f"{tenant} {collection.store}/{collection.name}"):
-                found, chunks = audit_collection(services, collection, tenant, scope, progress)
-                result.findings += found
-                result.chunks += chunks
+            audit_points(collection, tenant)
         for stream in chosen:
             name = f"{stream.source}/{stream.name}"
             with _told(result, f"{tenant} {name}"):
-                result.findings += audit_documents(services, stream, tenant, scope)
+                result.findings += audit_documents(services, stream, tenant, scope, seen_before)
             if stream.graph and scope.has_place(GRAPH):
                 with _told(result, f"{tenant} graph {name}"):
-                    result.findings += audit_graph(services, stream, tenant)
+                    result.findings += audit_graph(services, stream, tenant, seen_before)
             if scope.upstream and tenant in services.tenants.names(stream.source):
                 with _told(result, f"{tenant} upstream {name}"):
                     result.findings += audit_upstream(services, stream, tenant)
+    if not scope.tenants:
+        # Points of tenants that nobody knows.
+        for collection in collections:
+            with _told(result, f"{collection.store}/{collection.name}"):
+                held = services.store(collection.store).tenants(collection.collection)
+                for tenant in sorted(held.difference(tenants)):
+                    audit_points(collection, tenant)
     result.seconds = time.monotonic() - started
     return result
 

@@ -3,7 +3,8 @@
 What belongs here: whole documents. Single chunks are in `stores.py`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from datetime import datetime
 
 from sync_assets.audit import GRAPH, UPSTREAM, AuditScope, Finding, Kind
 from sync_assets.documents import document_id
@@ -12,27 +13,31 @@ from sync_assets.ledger.audits import documents_behind, documents_held, graph_di
 from sync_assets.ledger.forgotten import forgotten_records
 from sync_assets.ledger.sweeps import sweep_difference
 from sync_assets.services import Services
-from sync_assets.sources import Hidden, LiveId
+from sync_assets.sources import Hidden
 from sync_assets.stages import Stream
-
-# Stands for a collection that does not exist, in which every document is missing.
-_NO_COLLECTION = -1
+from sync_assets.stages.raw import NO_COLLECTION, shown
 
 
-def audit_documents(services: Services, stream: Stream, tenant: str, scope: AuditScope) -> list[Finding]:
-    """Documents that a store was not given, or was not told to delete."""
+def audit_documents(
+    services: Services, stream: Stream, tenant: str, scope: AuditScope, seen_before: datetime
+) -> list[Finding]:
+    """Documents that a store was not given, or was not told to delete, in versions that were seen before a moment."""
     ref, ledger = stream.of(tenant), services.ledger
     found: list[Finding] = []
     for store in filter(scope.has_place, stream.stores):
         collection = ledger.active_collection(store, stream.collection)
-        number = _NO_COLLECTION if collection is None else collection.id
-        found += _finding(ref, store, "behind", documents_behind(ledger, ref, number, store), collection)
-        found += _finding(ref, store, "not deleted", documents_held(ledger, ref, number), collection)
+        number = NO_COLLECTION if collection is None else collection.id
+        # While nobody writes there: what is not confirmed then is on no way.
+        with ledger.lock("store", store, stream.collection, tenant):
+            behind = documents_behind(ledger, ref, number, store, seen_before)
+            held = documents_held(ledger, ref, number, seen_before)
+        found += _finding(ref, store, "behind", behind, collection)
+        found += _finding(ref, store, "not deleted", held, collection)
     return found
 
 
-def audit_graph(services: Services, stream: Stream, tenant: str) -> list[Finding]:
-    """Documents that the graph lacks, holds too long, or has and the ledger has not.
+def audit_graph(services: Services, stream: Stream, tenant: str, seen_before: datetime) -> list[Finding]:
+    """Documents that the graph lacks or holds too long, in versions as above, or has and the ledger has not.
 
     Raises:
         GraphError: its database can't be reached.
@@ -41,7 +46,7 @@ def audit_graph(services: Services, stream: Stream, tenant: str) -> list[Finding
 
     ref = stream.of(tenant)
     with services.graph.transaction() as connection:
-        difference = graph_difference(services.ledger, ref, applied_versions(connection, ref))
+        difference = graph_difference(services.ledger, ref, applied_versions(connection, ref), seen_before)
     return [
         *_finding(ref, GRAPH, "behind", difference.behind),
         *_finding(ref, GRAPH, "not deleted", difference.held),
@@ -56,12 +61,12 @@ def audit_upstream(services: Services, stream: Stream, tenant: str) -> list[Find
         SourceError: upstream refused, or can't be reached.
     """
     ref = stream.of(tenant)
-    hidden: list[str] = []
+    hidden: list[Hidden] = []
     with services.tenants.open(stream.source, tenant) as account:
-        difference = sweep_difference(services.ledger, ref, _shown(account.live_ids(stream.name), hidden), [])
+        difference = sweep_difference(services.ledger, ref, shown(account.live_ids(stream.name), hidden), [])
     held = {record.record_id for record in services.ledger.quarantined(*ref)}
     left_out = held | forgotten_records(services.ledger, ref, difference.wanted)
-    gone = [record for record in difference.gone if not record.startswith(tuple(hidden))]
+    gone = [record for record in difference.gone if not record.startswith(tuple(one.prefix for one in hidden))]
     return [
         *_finding(ref, UPSTREAM, "not synced", _identities(ref, set(difference.wanted) - left_out)),
         *_finding(ref, UPSTREAM, "gone upstream", _identities(ref, gone)),
@@ -78,12 +83,3 @@ def _finding(
 
 def _identities(ref: StreamRef, record_ids: Iterable[str]) -> list[str]:
     return [document_id(ref.tenant, ref.source, record_id) for record_id in record_ids]
-
-
-def _shown(listing: Iterable[LiveId | Hidden], hidden: list[str]) -> Iterator[LiveId]:
-    """What upstream shows; how the ids begin that it does not is added to `hidden`."""
-    for item in listing:
-        if isinstance(item, Hidden):
-            hidden.append(item.prefix)
-        else:
-            yield item

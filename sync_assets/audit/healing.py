@@ -4,20 +4,17 @@ What belongs here: strangers go, and what is damaged becomes dirty in the ledger
 guard against mass deletion stays in force, and whose vectors come from the cache.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Sequence
 
 from sync_assets.audit import GRAPH, AuditResult, AuditScope, Finding
 from sync_assets.clock import utc_now
 from sync_assets.documents import Version
 from sync_assets.errors import StoreError
 from sync_assets.ledger import RegisteredCollection
+from sync_assets.paging import pages
 from sync_assets.planning import SyncRequest
 from sync_assets.services import Services
 from sync_assets.stages import Stream
-
-T = TypeVar("T")
 
 _PAGE = 500
 
@@ -38,7 +35,7 @@ def prepare(services: Services, result: AuditResult) -> None:
         if finding.kind == "stranger" and finding.place == GRAPH:
             _remove_from_graph(services, finding)
         elif finding.collection is not None:
-            for page in _pages(sorted(finding.documents)):
+            for page in pages(sorted(finding.documents), _PAGE):
                 _prepare_page(services, finding.collection, finding, page)
 
 
@@ -80,12 +77,6 @@ def _remove_from_graph(services: Services, finding: Finding) -> None:
 
     now = utc_now()
     version = Version(modified_at=now, observed_at=now, authoritative=True)
-    for page in _pages(sorted(finding.documents)):
+    for page in pages(sorted(finding.documents), _PAGE):
         changes = [Change(document_id, version, deleted=True, told=None, texts=()) for document_id in page]
         apply_changes(services.graph, services.extractor, finding.ref, changes)
-
-
-def _pages(items: Iterable[T]) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while page := list(islice(remaining, _PAGE)):
-        yield page

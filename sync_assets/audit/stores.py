@@ -6,21 +6,18 @@ with a point by itself is in `points.py`.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sync_assets.audit import AuditScope, Finding, Kind
 from sync_assets.audit.points import Inspected, inspect
 from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import RegisteredCollection, StreamRef
 from sync_assets.ledger.audits import Expected, expected_documents, expected_of
+from sync_assets.paging import pages
 from sync_assets.services import Services
 from sync_assets.stages import Progress
 
-T = TypeVar("T")
-
 _BUCKETS = 64
-_PAGE = 1000
 
 
 class Bucket(NamedTuple):
@@ -104,7 +101,7 @@ class _Audit:
         total = services.ledger.applied_chunks(registered.id, self._tenant)
         points = services.store(registered.store).scan_points(registered.collection, self._tenant)
         done = 0
-        for page in _pages(points):
+        for page in pages(points):
             yield inspect(page, self._tenant, services.cache, registered.model_fingerprint)
             done += len(page)
             self._progress(self._label, done, max(total or 0, done))
@@ -175,9 +172,3 @@ def _bucket(one: Inspected | Expected) -> Bucket:
 
 def _value(rows: SetDigest | None) -> str:
     return (rows or SetDigest()).hexdigest()
-
-
-def _pages(items: Iterable[T]) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while page := list(islice(remaining, _PAGE)):
-        yield page

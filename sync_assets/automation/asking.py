@@ -1,18 +1,26 @@
 """Asking many tenants' accounts something within a time, so that one that does not answer holds up no other.
 
-What belongs here: threads and the clock. What is asked is in `sensors.py` and `schedules.py`.
+What belongs here: threads, the clock, and what becomes of errors. What is asked is in `sensors.py`, `schedules.py` and
+`notifications.py`.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from time import monotonic
+from traceback import extract_tb
 from typing import Generic, NamedTuple, TypeVar
 
-from sync_assets.errors import SourceError
+from sqlalchemy.exc import SQLAlchemyError
+
+from sync_assets.errors import LedgerError, SyncAssetsError
 
 Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # Dagster gives up a tick after 60 s; the rest is for loading, planning and asking for runs.
 BUDGET_SECONDS = 40.0
+_FOLLOWING_SECONDS = 10.0
 _AT_ONCE = 4
 
 
@@ -31,12 +39,12 @@ class Answers(NamedTuple, Generic[Answer]):
 
 
 def ask_all(tenants: Sequence[str], ask: Callable[[str], Answer], seconds: float) -> Answers[Answer]:
-    """Ask in this order, some at a time. `SourceError` is an answer like others; any other error passes through.
+    """Ask in this order, some at a time. No error of one tenant's keeps the others from being asked.
 
     What has not answered in time goes on until its own limits end it, and is not listened to.
 
     Args:
-        ask: called with a tenant in a thread.
+        ask: called with a tenant in a thread, which may outlive the tick: it must not touch the ledger.
         seconds: how long in all.
     """
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="asking")
@@ -54,6 +62,40 @@ def ask_all(tenants: Sequence[str], ask: Callable[[str], Answer], seconds: float
         else:
             try:
                 answers.found[tenant] = answer.result()
-            except SourceError as error:
-                answers.failed[tenant] = str(error)
+            except Exception as error:  # noqa: BLE001 a thread's, of one tenant
+                answers.failed[tenant] = _why(tenant, error)
     return answers
+
+
+def follow_up(answers: Answers[Answer], work: Callable[[str, Answer], Result]) -> Answers[Result]:
+    """Work with what was found, one tenant after the other in this thread, so that it may touch the ledger.
+
+    Who would begin after some seconds is left.
+
+    Args:
+        work: called with a tenant and its answer.
+
+    Raises:
+        LedgerError, SQLAlchemyError: of our own database, which is no tenant's fault.
+    """
+    deadline = monotonic() + _FOLLOWING_SECONDS
+    done: Answers[Result] = Answers({}, dict(answers.failed), list(answers.left))
+    for tenant, answer in answers.found.items():
+        if monotonic() > deadline:
+            done.left.append(tenant)
+            continue
+        try:
+            done.found[tenant] = work(tenant, answer)
+        except (LedgerError, SQLAlchemyError):
+            raise
+        except Exception as error:  # noqa: BLE001 one tenant's upstream
+            done.failed[tenant] = _why(tenant, error)
+    return done
+
+
+def _why(tenant: str, error: Exception) -> str:
+    """Our own errors speak for themselves; of others the text may hold anything, so only type and place are told."""
+    if isinstance(error, SyncAssetsError):
+        return str(error)
+    place = extract_tb(error.__traceback__)[-1]
+    return f"{tenant}: {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}."

@@ -19,7 +19,7 @@ def check_schedules(checks: Collection[dg.AssetCheckKey]) -> list[dg.ScheduleDef
             cron_schedule="30 * * * *",
             target=dg.AssetSelection.checks(*(check for check in checks if check not in audits)),
             execution_timezone="UTC",
-            description="Tells which tenants are late in which store, and which partitions failed.",
+            description="Tells which tenants were not synced lately to which store, and which partitions failed.",
         ),
         dg.ScheduleDefinition(
             name="stores_audit",

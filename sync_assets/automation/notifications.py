@@ -6,7 +6,7 @@ it gets at the next tick, and the others get nothing twice.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -14,12 +14,13 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from pydantic import BaseModel
 
 from sync_assets import postgres
+from sync_assets.automation.asking import ask_all
 from sync_assets.clock import utc_now
-from sync_assets.errors import NotificationError, SyncAssetsError
+from sync_assets.errors import SyncAssetsError
 from sync_assets.ledger.quarantine import QuarantineGroup, quarantine_groups
 from sync_assets.notifications.news import RunEnd, Told, news
-from sync_assets.notifications.targets import parse_targets
-from sync_assets.partitions import RANGE_END, RANGE_START, TENANTS_TAG, tenants_name
+from sync_assets.notifications.targets import Message, Target, parse_targets
+from sync_assets.partitions import run_tenants
 from sync_assets.runs import reason_of
 from sync_assets.services import Services
 
@@ -27,14 +28,28 @@ _NAME = "notifications"
 _SECONDS = 60
 # Ends of runs that one tick looks at: a few seconds' work.
 _ENDS = 200
-_PARTITION = "dagster/partition"
+# How long all targets together may take, in seconds; the rest of a tick's time is for what is looked up before.
+_SENDING = 35.0
 # The check of what is in quarantine, which is told by its own count.
 _TOLD_APART = "quarantine"
+# What Dagster puts before the name of a schedule to name its job.
+_OF_SCHEDULE = "__anonymous_asset_job_"
 _ON = {InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE}
 _FINISHED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 _ERRORS = SyncAssetsError.__module__
 _Kind = Literal[DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS]
 _KINDS: tuple[_Kind, ...] = (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS)
+
+
+class _Parcel(NamedTuple):
+    """A message for a target, and what it knows once it took it."""
+
+    target: Target
+    message: Message
+    known: Told
+
+    def send(self) -> None:
+        self.target.send(self.message)
 
 
 class _Cursor(BaseModel):
@@ -60,20 +75,24 @@ def notifications(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     ticks = _ticks(context.instance)
     after = _Cursor()
     newest = _newest(context.instance)
-    for target in targets:
+    parcels: dict[str, _Parcel] = {}
+    for number, target in enumerate(targets, 1):
         # Who is new is told what is in quarantine now, and of the runs from here on.
-        told = before.targets.get(target.key) or Told(seen=newest)
+        told = after.targets[target.key] = before.targets.get(target.key) or Told(seen=newest)
         found, known = news(told, [*_ends(context.instance, told.seen), *ticks], held, utc_now())
         message = found.message(services.settings.ui_url)
-        try:
-            if message is not None:
-                target.send(message)
-                lines.append(f"{target.name} was told: {message.subject}.")
-        except NotificationError as error:
-            known = told
-            lines.append(f"{error} The next tick tries again.")
-            context.log.error(f"{error} The next tick tries again.")
+        if message is None:
+            after.targets[target.key] = known
+        else:
+            parcels[f"Target {number} of SYNC_ASSETS_NOTIFY"] = _Parcel(target, message, known)
+    answers = ask_all(list(parcels), lambda name: parcels[name].send(), _SENDING)
+    for name in answers.found:
+        target, message, known = parcels[name]
         after.targets[target.key] = known
+        lines.append(f"{target.name} was told: {message.subject}.")
+    for reason in [*answers.failed.values(), *(f"{name} was not told for lack of time." for name in answers.left)]:
+        lines.append(f"{reason} The next tick tries again.")
+        context.log.error(lines[-1])
     context.update_cursor(after.model_dump_json())
     return dg.SkipReason(" ".join(lines) or "Nothing to tell.")
 
@@ -131,14 +150,15 @@ def _end(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> RunEnd | No
             succeeded.add(name)
         elif check.severity is dg.AssetCheckSeverity.ERROR and check.check_name != _TOLD_APART:
             failed[name] = check.description or "unknown"
-    sources = {key.path[0] for key in run.asset_selection or ()}
+    # A run of checks alone goes by its schedule.
+    whole = {key.path[0] for key in run.asset_selection or ()} or {run.job_name.removeprefix(_OF_SCHEDULE)}
     if run.is_success:
-        succeeded |= sources
+        succeeded |= whole
     elif died:
         # The run's process died, or never started.
         reason = entry.get_dagster_event().message or "unknown"
-        failed |= dict.fromkeys(sorted(sources) or [run.job_name], reason)
-    tenants = _tenants(instance, run, sources)
+        failed |= dict.fromkeys(sorted(whole), reason)
+    tenants = tuple(run_tenants(instance, run)) or ("every tenant",)
     return RunEnd(record.storage_id, run.run_id, tenants, frozenset(succeeded - failed.keys()), failed)
 
 
@@ -161,16 +181,3 @@ def _ticks(instance: dg.DagsterInstance) -> list[RunEnd]:
 
 def _place(event: dg.DagsterEvent) -> str:
     return str(event.step_key).replace("__", "/")
-
-
-def _tenants(instance: dg.DagsterInstance, run: dg.DagsterRun, sources: set[str]) -> tuple[str, ...]:
-    """Whom a run was about, whoever started it."""
-    if listed := run.tags.get(TENANTS_TAG):
-        return tuple(listed.split(","))
-    ends = [run.tags.get(name, "").rpartition("|")[2] for name in (RANGE_START, RANGE_END, _PARTITION)]
-    found = list(dict.fromkeys(name for name in ends if name))
-    if len(found) == 2 and len(sources) == 1:
-        known = list(instance.get_dynamic_partitions(tenants_name(*sources)))
-        if set(found) <= set(known):
-            found = known[known.index(found[0]) : known.index(found[1]) + 1]
-    return tuple(found) or ("every tenant",)

@@ -10,12 +10,12 @@ from enum import StrEnum
 
 import dagster as dg
 
-from sync_assets.automation.asking import BUDGET_SECONDS, ask_all
+from sync_assets.automation.asking import BUDGET_SECONDS, ask_all, follow_up
 from sync_assets.automation.turns import TURN, due, yesterday
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.partitions import RANGE_START, TENANTS_TAG
 from sync_assets.planning import Planner, Span, SyncRequest
-from sync_assets.run_processes import fail_dead_runs
+from sync_assets.run_processes import RunProcess, fail_dead_runs
 from sync_assets.services import Services
 
 _EVERY_QUARTER = "*/15 * * * *"
@@ -70,16 +70,15 @@ def sync_schedule(
             yield dg.SkipReason(f"No tenant has an account in {source}.")
         elif not turns:
             yield dg.SkipReason("It is no tenant's turn.")
-        elif is_running(context.instance, [source]):
-            yield dg.SkipReason(f"A sync of {source} is still running.")
+        elif (run := run_under_way(context.instance, [source])) is not None:
+            yield dg.SkipReason(f"A sync of {source} is still running: {run}")
         else:
             planner.register(source)
-            spans, reasons = _reach(
-                services, planner, request, [name for names in turns.values() for name in names], now
-            )
+            waiting = [name for groups in turns.values() for names in groups for name in names]
+            spans, reasons = _reach(services, planner, request, waiting, now)
             for reason in reasons:
                 context.log.error(reason)
-            for turn, names in turns.items():
+            for turn, names in [(turn, names) for turn, groups in turns.items() for names in groups]:
                 reached = {tenant: spans[tenant] for tenant in names if tenant in spans}
                 for planned in planner.plan(source, planner.chains(request), reached, request):
                     yield dg.RunRequest(
@@ -101,18 +100,20 @@ def _reach(
     """What to sync of each tenant whose credentials work, and why nothing of the others."""
     (source,) = request.sources
     chains = planner.chains(request)
-    _ = services.ledger  # opened here, and not by two threads at once
 
-    def span(tenant: str) -> Span:
+    def check(tenant: str) -> None:
         with services.tenants.open(source, tenant) as account:
             account.check()
+
+    def span(tenant: str, _: None) -> Span:
         if not request.incremental:
             return yesterday(services.tenants.time_zone(tenant), now), now
         return planner.span(source, tenant, chains, request)
 
     # Some other one comes first each time, so that those that do not answer keep nobody from its turn.
     first = int(now.timestamp()) // _QUARTER_SECONDS % len(tenants)
-    answers = ask_all([*tenants[first:], *tenants[:first]], span, BUDGET_SECONDS)
+    checked = ask_all([*tenants[first:], *tenants[:first]], check, BUDGET_SECONDS)
+    answers = follow_up(checked, span)
     left = [f"Not asked for lack of time, so at the next tick: {', '.join(answers.left)}."] * bool(answers.left)
     return answers.found, [*answers.failed.values(), *left]
 
@@ -135,8 +136,8 @@ def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: 
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         services: Services = context.resources.services
-        if is_running(context.instance, ["graph", *sources]):
-            yield dg.SkipReason("A sync that may change graphs is still running.")
+        if (run := run_under_way(context.instance, ["graph", *sources])) is not None:
+            yield dg.SkipReason(f"A sync that may change graphs is still running: {run}")
             return
         planner = Planner(services, context.repository_def.asset_graph, context.instance)
         for source in sources:
@@ -155,10 +156,19 @@ def _run_key(context: dg.ScheduleEvaluationContext, tags: Mapping[str, str]) -> 
     return f"{tags[TENANTS_TAG]} {tags[RANGE_START]} {context.scheduled_execution_time:%Y-%m-%dT%H:%M:%S}"
 
 
-def is_running(instance: dg.DagsterInstance, sources: Sequence[str]) -> bool:
-    """Whether a run of one of these sources is under way, whoever started it: two would share the limits of its API."""
+def run_under_way(instance: dg.DagsterInstance, sources: Sequence[str]) -> str | None:
+    """A run of one of these sources, whoever started it, in words: two would share the limits of its API.
+
+    Returns:
+        The run's id, and the remedy where nothing is known of its process; None where no run is under way.
+    """
     fail_dead_runs(instance)
     under_way = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     )
-    return any(key.path[0] in sources for run in instance.get_runs(under_way) for key in run.asset_selection or ())
+    for run in instance.get_runs(under_way):
+        if any(key.path[0] in sources for key in run.asset_selection or ()):
+            process = RunProcess.of(run)
+            known = run.status is dg.DagsterRunStatus.QUEUED or (process is not None and process.is_here())
+            return f"run {run.run_id}.{'' if known else ' If nothing executes it any more, terminate it in the UI.'}"
+    return None

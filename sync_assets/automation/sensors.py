@@ -5,15 +5,15 @@ What belongs here: what a tick does. What it remembers is in `cursor.py`, how up
 somebody turns them on in the UI.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import dagster as dg
 
-from sync_assets.automation.asking import BUDGET_SECONDS, Answers, ask_all
+from sync_assets.automation.asking import BUDGET_SECONDS, Answers, ask_all, follow_up
 from sync_assets.automation.cursor import Cursor, Tokens
-from sync_assets.automation.schedules import is_running
+from sync_assets.automation.schedules import run_under_way
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.clock import utc_now
 from sync_assets.errors import SourceError
@@ -39,6 +39,7 @@ def change_sensor(
     source: str,
     assets: Sequence[dg.AssetKey],
     *,
+    sweeping: Collection[str] = (),
     clock: Callable[[], datetime] = utc_now,
     budget: float = BUDGET_SECONDS,
 ) -> dg.SensorDefinition:
@@ -46,6 +47,7 @@ def change_sensor(
 
     Args:
         assets: of its chains.
+        sweeping: streams whose runs also sweep, since their probe shows what no window has.
         clock: wall clock, for rests.
         budget: how long upstream is asked in one tick, in seconds.
     """
@@ -58,7 +60,7 @@ def change_sensor(
         required_resource_keys={"services"},
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return _Tick(source, context, clock(), budget).result()
+        return _Tick(source, sweeping, context, clock(), budget).result()
 
     return sensor
 
@@ -67,12 +69,21 @@ class _Tick:
     """One look at a source's accounts.
 
     Args:
+        sweeping: streams whose runs also sweep.
         budget: how long upstream is asked, in seconds.
     """
 
-    def __init__(self, source: str, context: dg.SensorEvaluationContext, now: datetime, budget: float) -> None:
+    def __init__(
+        self,
+        source: str,
+        sweeping: Collection[str],
+        context: dg.SensorEvaluationContext,
+        now: datetime,
+        budget: float,
+    ) -> None:
         assert context.repository_def is not None  # noqa: S101 a code location's sensor has one
         self._source = source
+        self._sweeping = sweeping
         self._context = context
         self._now = now
         self._budget = budget
@@ -91,12 +102,12 @@ class _Tick:
         self._planner.register(self._source)
         tenants = self._services.tenants.names(self._source)
         self._cursor.forget_all_but(tenants)
-        under_way = is_running(self._context.instance, [self._source])
+        under_way = run_under_way(self._context.instance, [self._source])
         self._settle()
         if not tenants:
             return self._nothing(f"No tenant has an account in {self._source}.")
-        if under_way:
-            return self._nothing(f"A sync of {self._source} is still running.")
+        if under_way is not None:
+            return self._nothing(f"A sync of {self._source} is still running: {under_way}")
         answers = self._ask(tenants)
         changed = {tenant: found for tenant, found in answers.found.items() if found.tokens}
         requests = list(self._requests(changed))
@@ -117,10 +128,10 @@ class _Tick:
 
     def _ask(self, tenants: Sequence[str]) -> Answers[_Changes]:
         order = self._cursor.order(tenants, self._now)
-        _ = self._services.ledger  # opened here, and not by two threads at once
-        answers = ask_all(order, self._changes, self._budget)
-        reached = [tenant for tenant in order if tenant not in answers.left]
-        self._cursor.last = reached[-1] if reached else self._cursor.last
+        answers = follow_up(ask_all(order, self._tokens, self._budget), self._changes)
+        if order:
+            reached = min((order.index(tenant) for tenant in answers.left), default=len(order))
+            self._cursor.last = order[reached - 1]
         for tenant, reason in answers.failed.items():
             self._cursor.rest(tenant, self._now)
             self._context.log.error(reason)
@@ -131,10 +142,13 @@ class _Tick:
                 self._cursor.rests.pop(tenant, None)
         return answers
 
-    def _changes(self, tenant: str) -> _Changes:
-        """What changed in a tenant's streams. Runs in a thread."""
+    def _tokens(self, tenant: str) -> Tokens:
+        """How a tenant's streams look upstream. Runs in a thread."""
         with self._services.tenants.open(self._source, tenant) as account:
-            tokens = {stream: text_hash(account.probe(stream))[:_TOKEN_DIGITS] for stream in self._streams}
+            return {stream: text_hash(account.probe(stream))[:_TOKEN_DIGITS] for stream in self._streams}
+
+    def _changes(self, tenant: str, tokens: Tokens) -> _Changes:
+        """What changed in a tenant's streams."""
         changed = self._cursor.changed(tenant, tokens)
         if not changed:
             return _Changes({}, None)
@@ -159,7 +173,7 @@ class _Tick:
                     key,
                     asset_selection=planned.assets,
                     asset_check_keys=sorted(checks_of_sync(self._graph, planned.assets)),
-                    run_config=planned.config(request),
+                    run_config=planned.config(request, self._sweeping),
                     tags={**planned.tags, ASKED: key},
                 )
         self._cursor.number += 1

@@ -4,12 +4,15 @@ What belongs here: how an audit becomes a check. What it compares is in `audit/`
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import dagster as dg
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 
 from sync_assets.checks.health import store_key
 from sync_assets.checks.results import ERROR, result
 from sync_assets.checks.selection import EQUALS_LEDGER
+from sync_assets.clock import utc_now
 from sync_assets.components.progress import progress_of
 from sync_assets.services import Services
 from sync_assets.stages import Progress, Stream
@@ -32,21 +35,32 @@ def audit_checks(source: str, streams: Sequence[Stream]) -> dg.AssetChecksDefini
     ) -> Iterator[dg.AssetCheckResult]:
         from sync_assets.components.failures import failures  # which imports this package
 
+        seen_before = _begin_of_runs(context.instance, context.run.run_id)
         chosen = {check.asset_key for check in context.selected_asset_check_keys}
         with failures():
             for key, (stream, store) in places.items():
                 if key in chosen:
-                    yield _equals_ledger(services, stream, store, progress_of(context))
+                    yield _equals_ledger(services, stream, store, seen_before, progress_of(context))
 
     return equals_ledger
 
 
-def _equals_ledger(services: Services, stream: Stream, store: str, progress: Progress) -> dg.AssetCheckResult:
+def _begin_of_runs(instance: dg.DagsterInstance, run_id: str) -> datetime:
+    """When the first of the other runs under way began: what was seen upstream since may not have arrived yet."""
+    under_way = instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES)))
+    # One that goes on with what a failed one made began with that.
+    first = [run.root_run_id or run.run_id for run in under_way if run.run_id != run_id]
+    records = instance.get_run_records(dg.RunsFilter(run_ids=first)) if first else []
+    return min([utc_now(), *(record.create_timestamp for record in records)])
+
+
+def _equals_ledger(
+    services: Services, stream: Stream, store: str, seen_before: datetime, progress: Progress
+) -> dg.AssetCheckResult:
     from sync_assets.audit import AuditScope, audit
 
-    found = audit(
-        services, [stream], AuditScope(sources=(stream.source,), streams=(stream.name,), places=(store,)), progress
-    )
+    scope = AuditScope(sources=(stream.source,), streams=(stream.name,), places=(store,), seen_before=seen_before)
+    found = audit(services, [stream], scope, progress)
     cases = [f"{one.ref.tenant} {one.kind}: {document}" for one in found.findings for document in one.first]
     counts = [
         f"{one.ref.tenant}: {len(one.documents)} documents, {one.chunks} chunks {one.kind}" for one in found.findings

@@ -81,6 +81,8 @@ def _checked(key: dg.AssetKey, name: str, rule: _Rule, found: Finding) -> dg.Ass
     else:
         passed = found.share <= rule.allowed or (rule.allowed > 0 and found.judged < _FEWEST_DOCUMENTS)
     description = f"{found.failing} of {found.judged} {rule.broken}" if found.failing else f"{found.judged} looked at"
+    if found.sampled:
+        description += ", a sample of a large run"
     if rule.blocking and not passed:
         description += ": too many for single bad records, so what is downstream did not run"
     return result(

@@ -26,11 +26,12 @@ def health_checks(source: str, streams: Sequence[Stream], limit_hours: int) -> d
     """The health checks of all stores of a source, as one step.
 
     Args:
-        limit_hours: how long a store may lie behind upstream.
+        limit_hours: how long ago a tenant's last sync may have ended.
     """
     places = {store_key(stream, store): (stream, store) for stream in streams for store in stream.stores}
     rules = {
-        "freshness": f"Every tenant's changes of more than {limit_hours} hours ago are in the store.",
+        "freshness": f"Every tenant was synced within {limit_hours} hours, be there changes or not: a sensor alone "
+        "leaves out those without any.",
         "failed_partitions": "No partition failed when it was last run.",
         "one_fingerprint": "The collection was made by the model and chunker that are configured now.",
         "no_deleted_documents": "No vector is of a document that is gone upstream.",
@@ -68,7 +69,9 @@ def _freshness(services: Services, stream: Stream, store: str, limit: timedelta)
     marks = synced_until(services.ledger, stream.source, stream.name, store)
     now = utc_now()
     cases: Mapping[str, str] = {
-        tenant: f"{tenant}: {_behind(now - marks[tenant])} behind" if tenant in marks else f"{tenant}: never synced"
+        tenant: f"{tenant}: not synced for {_time(now - marks[tenant])}"
+        if tenant in marks
+        else f"{tenant}: never synced"
         for tenant in services.tenants.names(stream.source)
         if tenant not in marks or now - marks[tenant] > limit
     }
@@ -77,18 +80,20 @@ def _freshness(services: Services, stream: Stream, store: str, limit: timedelta)
         store_key(stream, store),
         "freshness",
         WARN,
-        f"{len(cases)} tenants are late; `sync-assets sync --source {stream.source} --incremental` brings them up"
+        f"{len(cases)} tenants were not synced for a while: they have no changes, or are behind; "
+        f"`sync-assets sync --source {stream.source} --incremental`, or the schedule {stream.source}_incremental, "
+        "makes sure"
         if cases
-        else "every tenant is fresh",
+        else "every tenant was synced lately",
         passed=not cases,
         failing=len(cases),
         cases=list(cases.values()),
         tenants=cases,
-        more={"hours_behind": round((now - min(known)) / timedelta(hours=1), 2)} if known else {},
+        more={"hours_since_sync": round((now - min(known)) / timedelta(hours=1), 2)} if known else {},
     )
 
 
-def _behind(time: timedelta) -> str:
+def _time(time: timedelta) -> str:
     hours = time // timedelta(hours=1)
     return f"{hours} hours" if hours < 72 else f"{hours // 24} days"
 

@@ -10,8 +10,14 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 EQUALS_LEDGER = "equals_ledger"
+# Those of `checks/health.py`.
+HEALTH = ("freshness", "failed_partitions", "one_fingerprint", "no_deleted_documents")
 
 
 def checks_of_sync(graph: BaseAssetGraph[Any], assets: Collection[dg.AssetKey]) -> set[dg.AssetCheckKey]:
-    """The checks of these assets but for audits, which read whole stores and have a schedule of their own."""
-    return {check for check in graph.asset_check_keys if check.asset_key in assets and check.name != EQUALS_LEDGER}
+    """The checks that come with these assets: not those of what stores hold as a whole, which have schedules."""
+    return {
+        check
+        for check in graph.asset_check_keys
+        if check.asset_key in assets and check.name not in (EQUALS_LEDGER, *HEALTH)
+    }

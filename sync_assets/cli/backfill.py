@@ -151,7 +151,7 @@ def _go_on(backfills: "Backfills", backfill: "Backfill", runs: "list[PlannedRun]
         )
     result = backfills.go_on(backfill, runs)
     log_result(result)
-    left = len(backfills.standing(backfill.id).left) if result.run_ids else 0
+    left = len(backfills.standing(backfill.id).left) if result.run_ids else len(runs)
     if as_json:
         print_json({"backfill": backfill.id, "left": left, **result.summary()})
     else:

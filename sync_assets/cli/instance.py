@@ -30,6 +30,8 @@ run_monitoring:
   enabled: true
   # How long a run whose process died may seem to be under way, in seconds.
   poll_interval_seconds: 30
+  # A run that hangs is ended after a day; the tag dagster/max_runtime gives one another number of seconds.
+  max_runtime_seconds: 86400
 
 retention:
   schedule:

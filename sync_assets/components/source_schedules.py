@@ -17,7 +17,8 @@ class Schedules(dg.Model, dg.Resolvable):
 
     Attributes:
         incremental: from where each tenant's last success ended.
-        incremental_sweeps: whether that also sweeps, for an upstream that tells neither edits nor deletions.
+        incremental_sweeps: whether that, and what the sensor asks for, also sweeps, for an upstream that tells neither
+            edits nor deletions.
         daily: yesterday and today once more, each window as a whole.
         sweep: as `incremental`, with a comparison of all that lives upstream.
     """

@@ -62,6 +62,8 @@ class StreamSync(dg.Model, dg.Resolvable):
         chunk_tokens: longest chunk in the model's tokens; default as long as the model reads.
         window_messages: of a conversation, most messages in one window.
         window_overlap: of a conversation, how many of them are the last ones of the window before.
+        sensor_sweeps: let runs that the sensor asks for sweep too: for a stream that is listed in few calls and whose
+            probe shows deletions, or edits, that no window has.
         attachments: read the files that its documents name; their texts are found with them. Documents that are stored
             already get them when their windows run again: materialize these once after switching it on.
         attachment_limits: other limits than the default ones, by name (`attachments/extracted.py`).
@@ -79,6 +81,7 @@ class StreamSync(dg.Model, dg.Resolvable):
     chunk_tokens: int | None = Field(default=None, ge=16)
     window_messages: int = Field(default=10, ge=1)
     window_overlap: int = Field(default=2, ge=0)
+    sensor_sweeps: bool = False
     attachments: bool = False
     attachment_limits: dict[str, int | str] = {}
     processors: list[str] = []
@@ -131,6 +134,8 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
             assets.append(build_graph_asset(self.source, feeding, partitions, self.owners))
         chain = [key for asset in assets if isinstance(asset, dg.AssetsDefinition) for key in asset.keys]
         streams = [self.stream(name) for name in self.streams]
+        every = self.schedules.incremental_sweeps
+        sweeping = [name for name, sync in self.streams.items() if every or sync.sensor_sweeps]
         return dg.Definitions(
             assets=assets,
             asset_checks=[
@@ -138,7 +143,7 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
                 audit_checks(self.source, streams),
             ],
             schedules=self.schedules.build(self.source, chain),
-            sensors=[change_sensor(self.source, chain)],
+            sensors=[change_sensor(self.source, chain, sweeping=sweeping)],
         )
 
     def stream(self, name: str) -> Stream:

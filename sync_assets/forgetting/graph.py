@@ -14,6 +14,7 @@ from sync_assets.documents import Version
 from sync_assets.forgetting.place import Documents, Place
 from sync_assets.graph import tables as t
 from sync_assets.graph.applying import Change, apply_changes, settle
+from sync_assets.graph.bulk import among
 from sync_assets.graph.store_documents import KnownDocument, known_documents
 from sync_assets.hashing import text_hash
 from sync_assets.ledger import StreamRef
@@ -30,13 +31,13 @@ def documents_in_graph(services: Services, documents: Documents) -> Place:
         with services.graph.transaction() as connection:
             return sum(
                 connection.scalar(sa.select(sa.func.count()).select_from(table).where(condition)) or 0
-                for table, condition in conditions()
+                for table, condition in conditions(connection)
             )
 
-    def conditions() -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
+    def conditions(connection: sa.Connection) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
         for table in _BY_KEY:
-            yield table, (table.c.tenant == tenant) & table.c.document_key.in_(keys)
-        yield t.nodes, (t.nodes.c.tenant == tenant) & t.nodes.c.declared_by.in_(documents.ids)
+            yield table, (table.c.tenant == tenant) & among(connection, table.c.document_key, keys)
+        yield t.nodes, (t.nodes.c.tenant == tenant) & among(connection, t.nodes.c.declared_by, documents.ids)
 
     def erase() -> None:
         if not count():
@@ -48,7 +49,7 @@ def documents_in_graph(services: Services, documents: Documents) -> Place:
         # Names that went with them are looked for once more, and only then leave the table of names.
         settle(services.graph, services.extractor, tenant)
         with services.graph.lock(tenant), services.graph.transaction() as connection:
-            for table, condition in conditions():
+            for table, condition in conditions(connection):
                 if table is not t.nodes:
                     connection.execute(sa.delete(table).where(condition))
 
@@ -90,7 +91,7 @@ def _forget_decisions(services: Services, tenant: str, node_ids: Collection[str]
     pairs += ((t.decisions, t.decisions.c.first_id, t.decisions.c.second_id),)
     with services.graph.lock(tenant), services.graph.transaction() as connection:
         for table, first, second in pairs:
-            named = first.in_(node_ids) | second.in_(node_ids)
+            named = among(connection, first, node_ids) | among(connection, second, node_ids)
             connection.execute(sa.delete(table).where(table.c.tenant == tenant, named))
         _forget_neighbours(connection, tenant, node_ids)
 

@@ -1,14 +1,15 @@
 """Dagster's event log: the previews and tables in the metadata of past runs.
 
 Previews show titles, the beginnings of texts and ids, and don't say which document each is of. So all Markdown goes
-from the events of every run that was about the tenant and the source. Counts and digests stay, and so do the runs
+from the events of every run that was about the tenant and the source, and from the results of all checks of the source:
+one of a whole store names documents of every tenant, and its run none. Counts and digests stay, and so do the runs
 themselves: their tags name the tenant, and the configuration of `sync --record` names record ids.
 
 Uses Dagster's internals, as no call of its changes an event.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -75,12 +76,17 @@ def _each(
 ) -> int:
     """How many events `change` changes, and the change written where that is asked for."""
     with storage.index_connection() as index:
-        run_ids = [row.run_id for row in index.execute(_runs(tenant, sources))]
-        changed = sum(_rewrite(index, column, change, write=write) for column in _columns(run_ids, sources))
+        runs = [row.run_id for row in index.execute(_runs(tenant, sources))]
+        events = {row.run_id: _check_events(row.run_id) for row in index.execute(_runs_of_checks(sources))}
+        events |= {run_id: _events(run_id) for run_id in runs}
+        columns = [*events.values(), _checks(sources)]
+        if runs:
+            columns.append(_last_events(sources))
+        changed = sum(_rewrite(index, column, change, write=write) for column in columns)
     if storage.is_run_sharded:
-        for run_id in run_ids:
+        for run_id, column in events.items():
             with storage.run_connection(run_id) as shard:
-                changed += _rewrite(shard, _events(run_id), change, write=write)
+                changed += _rewrite(shard, column, change, write=write)
     return changed
 
 
@@ -94,20 +100,39 @@ def _runs(tenant: str, sources: Collection[str] | None) -> sa.Select[tuple[str]]
     return query.distinct()
 
 
-def _columns(run_ids: Collection[str], sources: Collection[str] | None) -> Iterator[_Column]:
-    for run_id in run_ids:
-        yield _events(run_id)
-        checks = AssetCheckExecutionsTable
-        yield _Column(checks, checks.c.id, checks.c.evaluation_event, checks.c.run_id == run_id)
-    # Of each asset the last event is kept once more.
-    keys = AssetKeyTable
-    of_assets = sa.true() if sources is None else _of_assets(keys.c.asset_key, [*sources, "graph"])
-    yield _Column(keys, keys.c.id, keys.c.last_materialization, of_assets if run_ids else sa.false())
+def _runs_of_checks(sources: Collection[str] | None) -> sa.Select[tuple[str]]:
+    """Runs that evaluated checks, whatever their partition: many have none."""
+    checks = AssetCheckExecutionsTable.c
+    return sa.select(checks.run_id).where(_of_sources(checks.asset_key, sources)).distinct()
 
 
 def _events(run_id: str) -> _Column:
     events = SqlEventLogStorageTable
     return _Column(events, events.c.id, events.c.event, events.c.run_id == run_id)
+
+
+def _check_events(run_id: str) -> _Column:
+    """Results of checks; what else a run of another tenant shows is not this one's."""
+    column = _events(run_id)
+    is_result = SqlEventLogStorageTable.c.dagster_event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
+    return column._replace(condition=column.condition & is_result)
+
+
+def _checks(sources: Collection[str] | None) -> _Column:
+    """The results of checks, kept once more."""
+    checks = AssetCheckExecutionsTable
+    return _Column(checks, checks.c.id, checks.c.evaluation_event, _of_sources(checks.c.asset_key, sources))
+
+
+def _last_events(sources: Collection[str] | None) -> _Column:
+    """The last event of each asset, kept once more."""
+    keys = AssetKeyTable
+    return _Column(keys, keys.c.id, keys.c.last_materialization, _of_sources(keys.c.asset_key, sources))
+
+
+def _of_sources(column: sa.ColumnElement[Any], sources: Collection[str] | None) -> sa.ColumnElement[bool]:
+    """That an asset shows something of these sources, as the graph does; None for all."""
+    return sa.true() if sources is None else _of_assets(column, [*sources, "graph"])
 
 
 def _of_assets(column: sa.ColumnElement[Any], sources: Collection[str]) -> sa.ColumnElement[bool]:

@@ -6,7 +6,6 @@ What belongs here: SQL in the ledger's database. What does not: the graph's tabl
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -15,6 +14,7 @@ from sync_assets.enrichment import COMBINED_TEXT
 from sync_assets.forgetting.files import rows_in_files, texts_in_files
 from sync_assets.forgetting.place import Documents, Place
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import all_of, any_of
 from sync_assets.ledger.files import name_files
 from sync_assets.services import Services
 
@@ -64,7 +64,7 @@ def keywords(services: Services, documents: Documents) -> Place:
 
     def condition() -> sa.ColumnElement[bool]:
         stored = t.enrichments.c
-        return (stored.tenant == documents.tenant) & (stored.combined_text == _any_of(combined()))
+        return (stored.tenant == documents.tenant) & (stored.combined_text == any_of(combined()))
 
     def erase() -> None:
         with services.ledger.transaction() as connection:
@@ -90,7 +90,7 @@ def cached_vectors(services: Services, documents: Documents) -> Place:
         kept.create(connection)
         applied = t.collection_documents.c
         others = sa.select(sa.func.unnest(applied.content_hashes)).where(
-            applied.tenant == documents.tenant, applied.document_id != _all_of(documents.ids)
+            applied.tenant == documents.tenant, applied.document_id != all_of(documents.ids)
         )
         connection.execute(insert(kept).from_select(["content_hash"], others.distinct()))
         for page in texts_in_files(services, documents.tenant, documents):
@@ -144,12 +144,12 @@ def support_database(services: Services, tenant: str) -> Place:
 
 
 def _of_documents(table: sa.Table, documents: Documents) -> sa.ColumnElement[bool]:
-    return (table.c.tenant == documents.tenant) & (table.c.document_id == _any_of(documents.ids))
+    return (table.c.tenant == documents.tenant) & (table.c.document_id == any_of(documents.ids))
 
 
 def _of_records(table: sa.Table, documents: Documents) -> sa.ColumnElement[bool]:
     by_source = (
-        (table.c.source == source) & (table.c.record_id == _any_of(record_ids))
+        (table.c.source == source) & (table.c.record_id == any_of(record_ids))
         for source, record_ids in documents.records.items()
     )
     return (table.c.tenant == documents.tenant) & sa.or_(sa.false(), *by_source)
@@ -162,11 +162,3 @@ def _count(services: Services, conditions: Collection[tuple[sa.Table, sa.ColumnE
 
     with services.ledger.transaction() as connection:
         return sum(counts(connection))
-
-
-def _any_of(values: Collection[str]) -> Any:
-    return sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text)))
-
-
-def _all_of(values: Collection[str]) -> Any:
-    return sa.all_(sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text)))

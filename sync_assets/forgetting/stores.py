@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sync_assets.forgetting.place import Documents, Place
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import any_of
 from sync_assets.services import Services
 
 
@@ -44,7 +45,7 @@ def _of_documents(
                     sa.delete(t.collection_documents).where(
                         applied.collection_id == registered.id,
                         applied.tenant == tenant,
-                        applied.document_id.in_(documents.ids),
+                        applied.document_id == any_of(documents.ids),
                     )
                 )
 

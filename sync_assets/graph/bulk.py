@@ -3,17 +3,14 @@
 What belongs here: how rows reach a table. What does not: which rows (`store_*.py`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 import orjson
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects import postgresql
-
-T = TypeVar("T")
 
 # Values in the order of a table's columns.
 Row = tuple[Any, ...]
@@ -83,13 +80,6 @@ def make_known(connection: sa.Connection, table: sa.Table) -> None:
         rows = sa.text("SELECT reltuples FROM pg_class WHERE oid = CAST(:name AS regclass)")
         if connection.scalar(rows, {"name": table.name}) <= 0:
             connection.exec_driver_sql(f"ANALYZE {table.name}")
-
-
-def pages(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
-    """Lists of `size` items, the last one of what is left."""
-    remaining = iter(items)
-    while page := list(islice(remaining, size)):
-        yield page
 
 
 def _listed(values: Collection[str]) -> sa.Select[Any]:

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 
 from sync_assets.documents import Standing, Version, Visibility
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import PAGE, among, pages, upsert
+from sync_assets.graph.bulk import PAGE, among, upsert
 from sync_assets.graph.evidence import Subject, Text
 from sync_assets.hashing import text_hash
 from sync_assets.ledger import AppliedVersion, StreamRef
+from sync_assets.paging import pages
 from sync_assets.relations import Entity, NodeKind
 
 

@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from sync_assets.documents import Visibility
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import Row, among, insert, pages, upsert
+from sync_assets.graph.bulk import Row, among, insert, upsert
 from sync_assets.graph.evidence import Evidence
 from sync_assets.hashing import digest, text_hash
+from sync_assets.paging import pages
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.vector_stores import Audience
 

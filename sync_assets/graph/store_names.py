@@ -13,9 +13,10 @@ from itertools import groupby
 import sqlalchemy as sa
 
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import among, pages, upsert
+from sync_assets.graph.bulk import among, upsert
 from sync_assets.graph.evidence import Name, NamedNode
 from sync_assets.hashing import digest
+from sync_assets.paging import pages
 from sync_assets.relations import Entity, NodeKind
 
 # (phrase, scope) of each name that an entity gives.

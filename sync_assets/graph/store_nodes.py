@@ -14,8 +14,9 @@ import orjson
 import sqlalchemy as sa
 
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import PAGE, among, make_known, one_of, pages
+from sync_assets.graph.bulk import PAGE, among, make_known, one_of
 from sync_assets.graph.store_evidence import EdgeKey, Touched, visible
+from sync_assets.paging import pages
 from sync_assets.relations import EdgeKind, NodeKind
 from sync_assets.vector_stores import Audience
 

@@ -11,8 +11,9 @@ import orjson
 import sqlalchemy as sa
 
 from sync_assets.graph import tables as t
-from sync_assets.graph.bulk import PAGE, among, pages, upsert
+from sync_assets.graph.bulk import PAGE, among, upsert
 from sync_assets.hashing import text_hash
+from sync_assets.paging import pages
 
 
 class Merge(NamedTuple):

@@ -5,12 +5,14 @@ What belongs here: questions in SQL, so that memory follows the difference. What
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from sync_assets.ledger import AppliedVersion, Ledger, StreamRef
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import any_of
 from sync_assets.ledger.sweeps import fill, is_applied, is_held, is_in, lives_in, temporary
 
 _PAGE = 1000
@@ -59,8 +61,7 @@ def expected_documents(ledger: Ledger, collection_id: int, tenant: str) -> Itera
 
 def expected_of(ledger: Ledger, collection_id: int, tenant: str, document_ids: Sequence[str]) -> dict[str, Expected]:
     """What a collection should hold of these documents, by document id."""
-    wanted = sa.any_(sa.bindparam(None, list(document_ids), type_=sa.ARRAY(sa.Text)))
-    query = _expected(collection_id, tenant).where(t.collection_documents.c.document_id == wanted)
+    query = _expected(collection_id, tenant).where(t.collection_documents.c.document_id == any_of(document_ids))
     with ledger.transaction() as connection:
         return {row.document_id: _read(row) for row in connection.execute(query)}
 
@@ -71,11 +72,18 @@ def tenants_held(ledger: Ledger) -> set[str]:
         return set(connection.scalars(sa.select(t.collection_documents.c.tenant).distinct()))
 
 
-def documents_behind(ledger: Ledger, ref: StreamRef, collection_id: int, store: str) -> list[str]:
-    """Living documents of which a collection has not the ledger's version, but for those in quarantine."""
+def documents_behind(
+    ledger: Ledger, ref: StreamRef, collection_id: int, store: str, seen_before: datetime
+) -> list[str]:
+    """Living documents of which a collection has not the ledger's version, but for those in quarantine.
+
+    Args:
+        seen_before: versions that were seen upstream since are left out: they may be on their way.
+    """
     documents = t.documents.c
     query = sa.select(documents.document_id).where(
         _of(ref),
+        documents.observed_at < seen_before,
         ~documents.deleted,
         ~is_applied(collection_id),
         ~_is_in_quarantine(ref, ("chunks", "embeddings", store)),
@@ -84,21 +92,31 @@ def documents_behind(ledger: Ledger, ref: StreamRef, collection_id: int, store: 
         return sorted(connection.scalars(query))
 
 
-def documents_held(ledger: Ledger, ref: StreamRef, collection_id: int) -> list[str]:
-    """Deleted documents that a collection still has, or may have."""
-    query = sa.select(t.documents.c.document_id).where(_of(ref), t.documents.c.deleted, is_held([collection_id]))
+def documents_held(ledger: Ledger, ref: StreamRef, collection_id: int, seen_before: datetime) -> list[str]:
+    """Documents whose deletion was seen before a moment, and that a collection still has, or may have."""
+    documents = t.documents.c
+    query = sa.select(documents.document_id).where(
+        _of(ref), documents.observed_at < seen_before, documents.deleted, is_held([collection_id])
+    )
     with ledger.transaction() as connection:
         return sorted(connection.scalars(query))
 
 
-def graph_difference(ledger: Ledger, ref: StreamRef, versions: Iterable[AppliedVersion]) -> GraphDifference:
-    """Compare what the graph has of a stream with the ledger; an error from `versions` passes through."""
+def graph_difference(
+    ledger: Ledger, ref: StreamRef, versions: Iterable[AppliedVersion], seen_before: datetime
+) -> GraphDifference:
+    """Compare what the graph has of a stream with the ledger; an error from `versions` passes through.
+
+    Args:
+        seen_before: versions that were seen upstream since are left out: they may be on their way.
+    """
     documents = t.documents.c
+    settled = _of(ref) & (documents.observed_at < seen_before)
     graph = temporary("in_graph", "document_id", observed_at=sa.DateTime(timezone=True), deleted=sa.Boolean)
     behind = sa.select(documents.document_id).where(
-        _of(ref), ~documents.deleted, ~is_in(graph), ~_is_in_quarantine(ref, ("chunks", "graph"))
+        settled, ~documents.deleted, ~is_in(graph), ~_is_in_quarantine(ref, ("chunks", "graph"))
     )
-    held = sa.select(documents.document_id).where(_of(ref), documents.deleted, lives_in(graph))
+    held = sa.select(documents.document_id).where(settled, documents.deleted, lives_in(graph))
     known = sa.exists().where(documents.tenant == ref.tenant, documents.document_id == graph.c.document_id)
     strangers = sa.select(graph.c.document_id).where(~graph.c.deleted, ~known)
     with ledger.transaction() as connection:

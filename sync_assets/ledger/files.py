@@ -1,12 +1,12 @@
 """Which files the records of an account name, and the end of those that none names any more."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import sqlalchemy as sa
 
 from sync_assets.ledger import Ledger
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import any_of
 
 
 def name_files(ledger: Ledger, tenant: str, source: str, named: Mapping[str, Collection[str]]) -> None:
@@ -24,7 +24,7 @@ def name_files(ledger: Ledger, tenant: str, source: str, named: Mapping[str, Col
     with ledger.transaction() as connection:
         before = connection.scalars(
             sa.delete(names)
-            .where(names.c.tenant == tenant, names.c.source == source, names.c.record_id == _any_of(named))
+            .where(names.c.tenant == tenant, names.c.source == source, names.c.record_id == any_of(named))
             .returning(names.c.locator)
         ).all()
         if rows:
@@ -37,13 +37,9 @@ def name_files(ledger: Ledger, tenant: str, source: str, named: Mapping[str, Col
         )
         connection.execute(
             sa.delete(files).where(
-                files.c.tenant == tenant, files.c.source == source, files.c.locator == _any_of(unnamed), ~elsewhere
+                files.c.tenant == tenant, files.c.source == source, files.c.locator == any_of(unnamed), ~elsewhere
             )
         )
         # Equal files share their text.
         same = sa.exists().where(files.c.tenant == tenant, files.c.content_hash == texts.c.content_hash)
         connection.execute(sa.delete(texts).where(texts.c.tenant == tenant, ~same))
-
-
-def _any_of(values: Collection[str]) -> Any:
-    return sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text)))

@@ -5,7 +5,6 @@ erased (`forgetting/`).
 """
 
 from collections.abc import Collection
-from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from sync_assets.documents import document_id
 from sync_assets.hashing import text_hash
 from sync_assets.ledger import Ledger, StreamRef
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import any_of
 
 
 def suppress(ledger: Ledger, tenant: str, document_ids: Collection[str]) -> None:
@@ -30,7 +30,7 @@ def readmit(ledger: Ledger, tenant: str, document_ids: Collection[str]) -> set[s
     """Let documents come back; returns those that had to stay away until now."""
     keys = {text_hash(one): one for one in document_ids}
     stored = t.forgotten.c
-    statement = sa.delete(t.forgotten).where(stored.tenant == tenant, stored.document_key == _any_of(keys))
+    statement = sa.delete(t.forgotten).where(stored.tenant == tenant, stored.document_key == any_of(keys))
     with ledger.transaction() as connection:
         return {keys[key] for key in connection.scalars(statement.returning(stored.document_key))}
 
@@ -39,7 +39,7 @@ def forgotten_among(ledger: Ledger, tenant: str, document_ids: Collection[str]) 
     """Those of some documents that are to stay away."""
     keys = {text_hash(one): one for one in document_ids}
     stored = t.forgotten.c
-    query = sa.select(stored.document_key).where(stored.tenant == tenant, stored.document_key == _any_of(keys))
+    query = sa.select(stored.document_key).where(stored.tenant == tenant, stored.document_key == any_of(keys))
     with ledger.transaction() as connection:
         return {keys[key] for key in connection.scalars(query)}
 
@@ -56,7 +56,3 @@ def without_forgotten(ledger: Ledger, tenant: str, table: pa.Table) -> pa.Table:
     if not gone:
         return table
     return table.filter(pa.array([one not in gone for one in table["document_id"].to_pylist()], pa.bool_()))
-
-
-def _any_of(values: Collection[str]) -> Any:
-    return sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text)))

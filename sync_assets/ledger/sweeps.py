@@ -4,20 +4,16 @@ What belongs here: the comparison of a sweep, in SQL, so that memory follows the
 about it (`stages/raw.py`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from sync_assets.ledger import AppliedVersion, Ledger, StreamRef
 from sync_assets.ledger import tables as t
+from sync_assets.paging import pages
 from sync_assets.sources import LiveId
-
-T = TypeVar("T")
-
-_PAGE = 1000
 
 
 class SweepDifference(NamedTuple):
@@ -109,7 +105,7 @@ def temporary(name: str, key: str, **more: Any) -> sa.Table:
 def fill(connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
     """Make a table of rows; of those with the same id the first counts."""
     table.create(connection)
-    for page in _pages(rows):
+    for page in pages(rows):
         connection.execute(insert(table).on_conflict_do_nothing(), page)
 
 
@@ -148,9 +144,3 @@ def is_held(collection_ids: Sequence[int]) -> sa.ColumnElement[bool]:
 
 def lives_in(graph: sa.Table) -> sa.ColumnElement[bool]:
     return sa.exists().where(graph.c.document_id == t.documents.c.document_id, ~graph.c.deleted)
-
-
-def _pages(items: Iterable[T]) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while page := list(islice(remaining, _PAGE)):
-        yield page

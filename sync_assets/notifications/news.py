@@ -137,7 +137,7 @@ def news(
         if (gone := [name for name in by if name not in failing[place]])
     }
     fresh, quarantine = _quarantine(told.quarantine, held, now)
-    released = [] if held is None else sorted(told.quarantine.keys() - quarantine.keys())
+    released = [] if held is None else sorted(told.quarantine.keys() - {group.place for group in held})
     after = Told(
         seen=max([told.seen, *(end.storage_id for end in ends)]), failed=_bounded(told, failing), quarantine=quarantine
     )
@@ -173,7 +173,8 @@ def _quarantine(
         return [], dict(told)
     fresh: list[QuarantineGroup] = []
     known: dict[str, ToldQuarantine] = {}
-    for group in held[:_PLACES]:
+    # Those first that were told: only they can be told to be over.
+    for group in sorted(held, key=lambda group: group.place not in told)[:_PLACES]:
         before = told.get(group.place)
         grown = before is not None and group.records > before.records
         if before is None or (grown and (group.records >= 2 * before.records or now - before.at >= _AGAIN)):

@@ -9,7 +9,7 @@ import re
 import smtplib
 import ssl
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 from typing import NamedTuple
@@ -47,13 +47,22 @@ class Target(ABC):
     name: str
     key: str
 
-    @abstractmethod
     def send(self, message: Message) -> None:
         """Send a message; it was accepted when this returns.
 
         Raises:
             NotificationError: it was not.
         """
+        try:
+            self._send(message)
+        except NotificationError:
+            raise
+        except Exception as error:  # noqa: BLE001 libraries raise what they like, with the URL in the text
+            raise NotificationError(f"{self.name} can't be reached: {type(error).__name__}.") from None
+
+    @abstractmethod
+    def _send(self, message: Message) -> None:
+        """As `send`, where any exception means that the message was not accepted."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +71,9 @@ class SlackWebhook(Target):
 
     name: str
     key: str
-    url: str
+    url: str = field(repr=False)
 
-    def send(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         from slack_sdk.webhook import WebhookClient
 
         text = f"{message.subject}\n\n{message.text}"
@@ -88,10 +97,10 @@ class SnsTopic(Target):
     key: str
     region: str
 
-    def send(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import ClientError
 
         config = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 2})
         try:
@@ -100,8 +109,6 @@ class SnsTopic(Target):
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
             raise NotificationError(f"{self.name} answered {code}.") from None
-        except BotoCoreError as error:
-            raise NotificationError(f"{self.name} can't be reached: {type(error).__name__}.") from None
 
 
 @dataclass(frozen=True)
@@ -110,11 +117,11 @@ class Mail(Target):
 
     name: str
     key: str
-    url: SplitResult
+    url: SplitResult = field(repr=False)
     sender: str
     recipients: tuple[str, ...]
 
-    def send(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         mail = EmailMessage()
         mail["Subject"] = message.subject
         mail["From"] = self.sender

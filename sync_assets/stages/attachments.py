@@ -22,6 +22,7 @@ from sync_assets.documents import Attachment, Document, Part
 from sync_assets.errors import FileUnavailable, SettingsError
 from sync_assets.ledger import Ledger
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import any_of
 from sync_assets.sources import FileSource, Source
 
 _AT_ONCE = 4
@@ -130,7 +131,7 @@ class Attachments:
     def _known_hashes(self, locators: Sequence[str]) -> dict[str, str]:
         table = t.files
         query = sa.select(table.c.locator, table.c.content_hash).where(
-            table.c.tenant == self._tenant, table.c.source == self._source, table.c.locator == _any_of(locators)
+            table.c.tenant == self._tenant, table.c.source == self._source, table.c.locator == any_of(locators)
         )
         with self._ledger.transaction() as connection:
             return {row.locator: row.content_hash for row in connection.execute(query)}
@@ -138,7 +139,7 @@ class Attachments:
     def _known_texts(self, hashes: Sequence[str]) -> dict[str, FileText]:
         table = t.file_texts
         query = sa.select(table).where(
-            table.c.tenant == self._tenant, table.c.reader == self._reader, table.c.content_hash == _any_of(hashes)
+            table.c.tenant == self._tenant, table.c.reader == self._reader, table.c.content_hash == any_of(hashes)
         )
         with self._ledger.transaction() as connection:
             return {
@@ -163,10 +164,6 @@ class Attachments:
         with self._ledger.transaction() as connection:
             connection.execute(insert(t.file_texts).values(read).on_conflict_do_nothing())
             connection.execute(known)
-
-
-def _any_of(values: Sequence[str]) -> Any:
-    return sa.any_(sa.bindparam(None, list(values), type_=sa.ARRAY(sa.Text)))
 
 
 def _with_texts(document: Document, texts: Mapping[str, FileText]) -> Document:

@@ -14,11 +14,15 @@ import numpy as np
 
 from sync_assets.batches import Partition
 from sync_assets.chunks import Chunk
+from sync_assets.hashing import text_hash
 
 SAMPLE = 20
 
 # Below this number of failing cases nothing counts as a fault of the whole batch.
 _FEW = 20
+
+# Of a tenant's run so many documents are judged whole; of a larger one a sample, of at least half as many.
+_REMEMBERED = 50_000
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Finding:
         failing: how many of them break the rule.
         cases: the first `SAMPLE` of those, by id.
         partitions: keys of the first partitions that have such rows.
+        sampled: whether there were too many rows to look at each.
     """
 
     judged: int = 0
@@ -37,6 +42,7 @@ class Finding:
     cases: list[str] = field(default_factory=list[str])
     partitions: list[str] = field(default_factory=list[str])
     tenants: set[str] = field(default_factory=set[str])
+    sampled: bool = False
 
     @property
     def share(self) -> float:
@@ -60,35 +66,73 @@ class Finding:
                 self.partitions.append(partition.key)
 
 
+class Seen:
+    """Whether texts came before, in memory of a fixed size.
+
+    Beyond `most` different ones it is a sample: of all texts, as their hashes fall, each time half of what it was. A
+    text that is in the sample was in it from the first on, so what is told of it is true.
+
+    Args:
+        most: how many texts are remembered; about 100 bytes each.
+    """
+
+    def __init__(self, most: int = _REMEMBERED) -> None:
+        self._most = most
+        self._mask = 0
+        self._hashes: set[int] = set()
+
+    @property
+    def is_sample(self) -> bool:
+        return self._mask > 0
+
+    def came_before(self, text: str) -> bool | None:
+        """Whether this text came before, and note it; None where it is not in the sample."""
+        value = int(text_hash(text)[:16], 16)
+        if value & self._mask:
+            return None
+        if value in self._hashes:
+            return True
+        self._hashes.add(value)
+        if len(self._hashes) > self._most:
+            self._mask = 2 * self._mask + 1
+            self._hashes = {one for one in self._hashes if not one & self._mask}
+        return False
+
+
 class DocumentRules:
-    """Which documents of a run come twice, and which say the same as another."""
+    """Which documents of a run come twice, and which say the same as another.
+
+    Of many documents a sample is judged; one that comes again outside of it counts among those that say the same.
+    """
 
     def __init__(self) -> None:
         self.findings = {"unique_ids": Finding(), "duplicates": Finding()}
         self._tenant = ""
-        self._ids: set[str] = set()
-        self._contents: set[str] = set()
+        self._ids, self._contents = Seen(), Seen()
 
     def judge(self, partition: Partition, rows: Sequence[Mapping[str, Any]]) -> None:
         """Look at rows of the document table."""
         if partition.tenant != self._tenant:
-            self._tenant, self._ids, self._contents = partition.tenant, set(), set()
+            self._tenant, self._ids, self._contents = partition.tenant, Seen(), Seen()
+        ids, contents = self.findings["unique_ids"], self.findings["duplicates"]
         again: list[str] = []
         same: list[str] = []
-        live = 0
+        judged = live = 0
         for row in rows:
             identity = row["document_id"]
-            if identity in self._ids:
+            came_again = self._ids.came_before(identity)
+            judged += came_again is not None
+            if came_again:
                 again.append(identity)
-                continue
-            self._ids.add(identity)
-            if not row["deleted"]:
-                live += 1
-                if row["content_hash"] in self._contents:
+            elif not row["deleted"]:
+                is_equal = self._contents.came_before(row["content_hash"])
+                live += is_equal is not None
+                if is_equal:
                     same.append(identity)
-                self._contents.add(row["content_hash"])
-        self.findings["unique_ids"].judge(partition, len(rows), again)
-        self.findings["duplicates"].judge(partition, live, same)
+        ids.judge(partition, judged, again)
+        contents.judge(partition, live, same)
+        ids.sampled |= self._ids.is_sample
+        contents.sampled |= self._contents.is_sample
 
 
 class ChunkRules:

@@ -25,14 +25,19 @@ def refuse_beyond_limits(context: Context, chunks: Batch) -> None:
     settings = context.services.settings
     if context.no_limits or (settings.max_embedded_texts is None and settings.max_cost is None):
         return
+    with context.services.ledger.session() as session:
+        found = missing_texts(context, chunks, MissingTexts(session))
+    check_limits(context.services, context.stream, found)
+
+
+def missing_texts(context: Context, chunks: Batch, missing: MissingTexts) -> Texts:
+    """Texts of these chunks that the cache lacks, and that `missing` was not told of before."""
     fingerprint = context.services.embedder(context.stream.model).fingerprint.key
     texts = tokens = 0
-    with context.services.ledger.session() as session:
-        missing = MissingTexts(session)
-        for partition, table in chunks.pages():
-            found = missing.add(partition.tenant, fingerprint, tokens_of(table))
-            texts, tokens = texts + found.texts, tokens + found.tokens
-    check_limits(context.services, context.stream, Texts(texts, tokens))
+    for partition, table in chunks.pages():
+        found = missing.add(partition.tenant, fingerprint, _tokens_of(table))
+        texts, tokens = texts + found.texts, tokens + found.tokens
+    return Texts(texts, tokens)
 
 
 def check_limits(services: Services, stream: Stream, found: Texts) -> None:
@@ -54,7 +59,7 @@ def check_limits(services: Services, stream: Stream, found: Texts) -> None:
         )
 
 
-def tokens_of(chunks: pa.Table) -> dict[str, int]:
+def _tokens_of(chunks: pa.Table) -> dict[str, int]:
     """Length in tokens of each text of a table of chunks, by content hash."""
     pairs = zip(chunks["content_hash"].to_pylist(), chunks["tokens"].to_pylist(), strict=True)
     return {content_hash: tokens for content_hash, tokens in pairs if content_hash is not None}

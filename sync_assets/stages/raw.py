@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,7 @@ from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import AppliedVersion, WindowState
 from sync_assets.ledger.forgotten import forgotten_records
 from sync_assets.ledger.sweeps import sweep_difference
+from sync_assets.paging import pages
 from sync_assets.sources import Hidden, LiveId, Source
 from sync_assets.sources.calls import counting_calls
 from sync_assets.stages import Context, Report
@@ -36,7 +37,7 @@ STAGE = "raw"
 _NAME = re.compile(r"[A-Za-z_]\w{0,62}$", re.ASCII)
 
 # Stands for a collection that does not exist yet, so that every document is missing in it.
-_NO_COLLECTION = -1
+NO_COLLECTION = -1
 
 
 class RawOptions(BaseModel):
@@ -202,8 +203,8 @@ class _TenantExtraction:
             difference = sweep_difference(
                 services.ledger,
                 self._ref,
-                _shown(self._account.live_ids(stream.name), hidden),
-                [_NO_COLLECTION if collection is None else collection.id for collection in registered],
+                shown(self._account.live_ids(stream.name), hidden),
+                [NO_COLLECTION if collection is None else collection.id for collection in registered],
                 self._in_graph() if self._graph_is_there() else None,
             )
         except (SourceError, GraphError) as error:
@@ -322,7 +323,7 @@ class _TenantExtraction:
 
     def _write(self, records: Iterable[Record], late: bool = False) -> None:
         """Write records to their windows; late findings, and those without a time, to the last one."""
-        for page in _pages(records, 100):
+        for page in pages(records, 100):
             by_window: dict[Partition, list[Record]] = {}
             for record in page:
                 if self._left is not None:
@@ -400,7 +401,7 @@ def has_no_id(record_id: str) -> bool:
     return record_id.startswith("malformed-")
 
 
-def _shown(listing: Iterable[LiveId | Hidden], hidden: list[Hidden]) -> Iterator[LiveId]:
+def shown(listing: Iterable[LiveId | Hidden], hidden: list[Hidden]) -> Iterator[LiveId]:
     """What upstream shows; the rest is added to `hidden`."""
     for item in listing:
         if isinstance(item, Hidden):
@@ -418,9 +419,3 @@ def _stretches(windows: Sequence[Partition]) -> Iterator[list[Partition]]:
             stretch = []
         stretch.append(window)
     yield stretch
-
-
-def _pages(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    iterator = iter(records)
-    while page := list(islice(iterator, size)):
-        yield page

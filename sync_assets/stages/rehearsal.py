@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from sync_assets.batches import Batch, Partition
 from sync_assets.embedding.missing import MissingTexts, Texts
+from sync_assets.errors import StoreError
 from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.stages import Context, Report
 from sync_assets.stages.changes import applied_rows, changes_of, count_changes, difference, left_to_apply
 from sync_assets.stages.chunks import make_chunks
 from sync_assets.stages.documents import make_documents
-from sync_assets.stages.limits import tokens_of
+from sync_assets.stages.limits import missing_texts
 from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets.stages.store import Target, distrust_what_was_lost, wanted_collection
 
@@ -50,21 +51,12 @@ def rehearse(
     raw, fetched = extract_raw(context, partitions, options)
     documents, read = make_documents(context, raw)
     chunks, cut = make_chunks(context, documents)
-    texts = _missing_texts(context, chunks, missing)
+    texts = missing_texts(context, chunks, missing)
     reports = {report.stage: report for report in (fetched, read, cut)}
     for number, store in enumerate(context.stream.stores):
         # No collection has a negative number: one that does not exist yet holds nothing.
         reports[store] = _rehearse_store(context, store, chunks, unregistered=-number - 1)
     return Rehearsed(reports, texts, context.spared or Counter())
-
-
-def _missing_texts(context: Context, chunks: Batch, missing: MissingTexts) -> Texts:
-    fingerprint = context.services.embedder(context.stream.model).fingerprint.key
-    texts = tokens = 0
-    for partition, table in chunks.pages():
-        found = missing.add(partition.tenant, fingerprint, tokens_of(table))
-        texts, tokens = texts + found.texts, tokens + found.tokens
-    return Texts(texts, tokens)
 
 
 def _rehearse_store(context: Context, store: str, chunks: Batch, unregistered: int) -> Report:
@@ -73,8 +65,7 @@ def _rehearse_store(context: Context, store: str, chunks: Batch, unregistered: i
     registered = ledger.matching_collection(wanted_collection(context, store))
     collection_id = unregistered if registered is None else registered.id
     if registered is not None:
-        for tenant in sorted({partition.tenant for partition in chunks.partitions}):
-            distrust_what_was_lost(context, Target(context.services.store(store), registered), tenant)
+        _distrust(context, Target(context.services.store(store), registered), chunks)
     for partition, stored in chunks.document_pages():
         table = without_forgotten(ledger, partition.tenant, stored)
         ids = list(dict.fromkeys(table["document_id"].to_pylist()))
@@ -87,3 +78,16 @@ def _rehearse_store(context: Context, store: str, chunks: Batch, unregistered: i
             ledger.finish_apply(collection_id, context.stream.of(partition.tenant), applied_rows(todo))
         context.advance(partition.tenant, store, report.total("chunks"), None)
     return report
+
+
+def _distrust(context: Context, target: Target, chunks: Batch) -> None:
+    """As a run distrusts what a store lost; it would make anew a collection that is not there."""
+    ledger, registered = context.services.ledger, target.registered
+    for tenant in sorted({partition.tenant for partition in chunks.partitions}):
+        try:
+            distrust_what_was_lost(context, target, tenant)
+        except StoreError:
+            if tenant in target.store.tenants(registered.collection):
+                raise
+            if ledger.applied_chunks(registered.id, tenant):
+                ledger.mark_dirty(registered.id, tenant)

@@ -151,6 +151,10 @@ class VectorStore(Protocol):
         """Remove everything of a tenant."""
         ...
 
+    def tenants(self, collection: Collection) -> set[str]:
+        """The tenants that have any points; none where there is no such collection."""
+        ...
+
     def count(self, collection: Collection, tenant: str) -> int:
         """How many points a tenant has."""
         ...

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sync_assets.vector_stores.chroma_clients import Chroma, Clients
 
 _CATALOGUE = "catalogue"
+_TENANT_DATABASE = "tenant-"
 # Chroma's own rule for names, but for capitals and the dot.
 _READABLE_TENANT = re.compile(r"[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?")
 _VALID_NAME = re.compile(r"[a-z0-9][a-z0-9_]+[a-z0-9]")
@@ -119,6 +121,11 @@ class ChromaStore:
                 while ids := stored.get(limit=chroma.max_batch, include=[])["ids"]:
                     stored.delete(ids)
                 chroma.dropped(_database(tenant), _name(collection))
+
+    def tenants(self, collection: Collection) -> set[str]:
+        with self._clients.opened() as chroma:
+            held = (_tenant_in(chroma, database, collection) for database in chroma.databases())
+            return {tenant for tenant in held if tenant is not None}
 
     def count(self, collection: Collection, tenant: str) -> int:
         with self._clients.opened() as chroma:
@@ -358,5 +365,18 @@ def _name(collection: Collection) -> str:
 def _database(tenant: str) -> str:
     """The tenant's database: its name where that is harmless, else a digest of it."""
     if _READABLE_TENANT.fullmatch(tenant):
-        return f"tenant-{tenant}"
+        return f"{_TENANT_DATABASE}{tenant}"
     return f"digest-{hashlib.blake2b(tenant.encode(), digest_size=16).hexdigest()}"
+
+
+def _tenant_in(chroma: "Chroma", database: str, collection: Collection) -> str | None:
+    """The tenant whose database this is, if it has points in a collection; None where its points don't tell it."""
+    stored = None if database == _CATALOGUE else chroma.found(database, _name(collection))
+    first: Any = None if stored is None else stored.get(limit=1, include=["metadatas"])
+    if not first or not first["ids"]:
+        return None
+    if database.startswith(_TENANT_DATABASE):
+        return database.removeprefix(_TENANT_DATABASE)
+    # A digest: documents' ids begin with the tenant.
+    tenant = unquote(str((first["metadatas"][0] or {}).get("document_id")).partition("_")[0])
+    return tenant if _database(tenant) == database else None

@@ -97,6 +97,10 @@ class Chroma:
         )
         return Collection(client=self._api, model=model, embedding_function=None)
 
+    def databases(self) -> list[str]:
+        """Names of all databases."""
+        return [str(database["name"]) for database in self._api.list_databases()]
+
     def dropped(self, database: str, name: str) -> None:
         """Remove a collection that exists. Chroma keeps the metadata of points that are still in it."""
         self._api.delete_collection(name, database=database)

@@ -121,6 +121,16 @@ _SEARCH = sql.SQL("""
     LIMIT %(limit)s
 """)
 
+# From each tenant to the next one, by the primary key: no row but the first of each is read.
+_TENANTS = sql.SQL("""
+    WITH RECURSIVE found AS (
+        SELECT min(tenant) AS tenant FROM {table}
+        UNION ALL
+        SELECT (SELECT min(tenant) FROM {table} WHERE tenant > found.tenant) FROM found WHERE found.tenant IS NOT NULL
+    )
+    SELECT tenant FROM found WHERE tenant IS NOT NULL
+""")
+
 _HAS_VECTOR_INDEX = """
     SELECT EXISTS (
         SELECT FROM pg_index
@@ -207,6 +217,12 @@ class PgVectorStore:
         with self._transaction() as cursor:
             _lock(cursor, "vectors")
             cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_partition(collection, tenant)))
+
+    def tenants(self, collection: Collection) -> set[str]:
+        with self._transaction() as cursor:
+            if not _exists(cursor, collection.name):
+                return set()
+            return {row["tenant"] for row in cursor.execute(_TENANTS.format(table=_table(collection)))}
 
     def count(self, collection: Collection, tenant: str) -> int:
         statement = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(_table(collection))

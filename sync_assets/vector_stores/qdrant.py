@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 TENANT_FIELD = "tenant"
 KEYWORD_FIELDS = (TENANT_FIELD, "document_id", "readers", "facets")
 
+# More tenants than any collection has: the engines ask for a limit.
+MOST_TENANTS = 1_000_000
+
 _SCAN_ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
 _LISTED = ["document_id", "content_hash", "payload_hash"]
@@ -63,6 +66,9 @@ class QdrantStore(ABC):
 
     @abstractmethod
     def ensure_collection(self, collection: Collection) -> None: ...
+
+    @abstractmethod
+    def tenants(self, collection: Collection) -> set[str]: ...
 
     @abstractmethod
     def finish_load(self, collection: Collection, tenant: str) -> None: ...

@@ -18,6 +18,7 @@ from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Collection, Point
 from sync_assets.vector_stores.qdrant import (
     KEYWORD_FIELDS,
+    MOST_TENANTS,
     TENANT_FIELD,
     Condition,
     FieldIn,
@@ -61,6 +62,15 @@ class QdrantEdgeStore(QdrantStore):
                 f"not of {_described(wanted)}.",
                 "Write to a new collection; one collection has one model.",
             )
+
+    def tenants(self, collection: Collection) -> set[str]:
+        shard = self._shard(collection)
+        with shard.turns.locked(self._lock_timeout), _engine_errors(collection):
+            if not shard.folder.exists():
+                return set()
+            found = shard.opened(collection).facet(qdrant.FacetRequest(TENANT_FIELD, MOST_TENANTS, exact=True))
+        # Those whose points are all gone stay in the index for a while.
+        return {str(hit.value) for hit in found.hits if hit.count}
 
     def finish_load(self, collection: Collection, tenant: str) -> None:
         with self._open(collection) as shard:

@@ -16,6 +16,7 @@ from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Collection, Point
 from sync_assets.vector_stores.qdrant import (
     KEYWORD_FIELDS,
+    MOST_TENANTS,
     TENANT_FIELD,
     Condition,
     FieldIn,
@@ -70,6 +71,13 @@ class QdrantServerStore(QdrantStore):
                 f"not of {collection.fingerprint} ({collection.dimension} dimensions).",
                 "Write to a new collection; one collection has one model.",
             )
+
+    def tenants(self, collection: Collection) -> set[str]:
+        with _server_errors():
+            if not self._client.collection_exists(collection.name):
+                return set()
+            found = self._client.facet(collection.name, TENANT_FIELD, limit=MOST_TENANTS, exact=True)
+        return {str(hit.value) for hit in found.hits if hit.count}
 
     def finish_load(self, collection: Collection, tenant: str) -> None:
         """The server builds its indexes by itself."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
+from dagster._core.test_utils import create_run_for_test
 
 from sync_assets.definitions import build_defs
 from sync_assets_tests.dagster_assets.world import World, fresh_database, key, partition
@@ -26,6 +28,18 @@ def evaluated(world: World) -> dict[str, dg.AssetCheckEvaluation]:
     found = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("audit")
     result = found.execute_in_process(instance=world.instance)
     return {check.asset_key.path[-1]: check for check in result.get_asset_check_evaluations()}
+
+
+def test_what_a_run_under_way_has_not_brought_to_the_store_yet_is_no_difference(world: World) -> None:
+    world.write("1", 0, "printer on fire")
+    world.run(partition(0, "acme"))
+    under_way = create_run_for_test(world.instance, status=dg.DagsterRunStatus.STARTED)
+    with world.services.ledger.transaction() as connection:  # as that run's documents do before its stores
+        connection.execute(sa.text("UPDATE sync_assets.documents SET observed_at = now()"))
+    assert {store: check.passed for store, check in evaluated(world).items()} == {"qdrant": True, "pgvector": True}
+
+    world.instance.report_run_failed(under_way)
+    assert {store: check.passed for store, check in evaluated(world).items()} == {"qdrant": False, "pgvector": False}
 
 
 def test_the_check_names_what_differs_and_which_tenant_and_stops_nothing(world: World) -> None:

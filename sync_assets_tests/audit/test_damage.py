@@ -10,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sync_assets.audit import AuditScope, audit
+from sync_assets.audit.healing import prepare
+from sync_assets.documents import Visibility
+from sync_assets.vector_stores import Point
 from sync_assets_tests.audit.world import DIMENSION, NewWorld, World, drop, put
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode):UserWarning")
@@ -118,6 +122,44 @@ def test_any_damage_in_many_examples(
     new_world: NewWorld, broken: dict[tuple[int, int], tuple[str, str | None]], strangers: int
 ) -> None:
     check_damage(new_world(), broken, strangers)
+
+
+def test_points_that_name_a_tenant_whom_nobody_knows_are_found_and_removed(new_world: NewWorld) -> None:
+    world = new_world()
+    nobody = f"nobody{world.tenant}"
+    point = make_point(nobody)
+    world.opened.upsert(world.registered.collection, nobody, [point])
+    everyone = AuditScope(places=(world.store,))
+
+    result = audit(world.services, [world.stream], everyone)
+    assert [finding for finding in result.findings if finding.ref.tenant == world.tenant] == []
+    (found,) = [finding for finding in result.findings if finding.ref.tenant == nobody]
+    assert (found.kind, found.documents) == ("stranger", {point.document_id: [point.chunk_id]})
+
+    prepare(world.services, result)
+    assert nobody not in world.opened.tenants(world.registered.collection)
+    assert len(world.contents()) == 18
+
+
+def make_point(tenant: str) -> Point:
+    return Point(
+        chunk_id=str(uuid.uuid4()),
+        document_id=f"{tenant}_freshdesk_1",
+        source="freshdesk",
+        stream="tickets",
+        record_id="1",
+        path="description",
+        role="description",
+        text="whose am I?",
+        title="",
+        url=None,
+        visibility=Visibility.PUBLIC,
+        principals=[],
+        metadata={},
+        content_hash="0" * 32,
+        payload_hash="0" * 32,
+        vector=np.eye(DIMENSION, dtype=np.float32)[0],
+    )
 
 
 def test_a_store_that_lost_a_tenant_is_found_and_filled_again(new_world: NewWorld) -> None:

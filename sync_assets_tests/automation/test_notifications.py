@@ -1,5 +1,6 @@
 """The sensor over runs of the real chain, a real ledger and a webhook that answers, or does not."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
@@ -7,6 +8,7 @@ from traceback import TracebackException
 
 import dagster as dg
 import pytest
+from dagster import DagsterEventType
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -177,6 +179,52 @@ def test_what_was_not_taken_is_told_at_the_next_tick_and_the_others_get_nothing_
         assert told.tick() == "Nothing to tell."
         assert [text.count("acme") for text in told.webhook.texts] == [1, 0]
         assert [text.count(f"{RAW}: acme, polder") for text in other.texts] == [1], "one message for all it missed"
+
+
+def test_a_target_that_breaks_or_hangs_is_told_again_and_the_others_get_nothing_twice(
+    told: Told, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync_assets.automation.notifications._SENDING", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hangs = f"http://127.0.0.1:{silent.getsockname()[1]}/services/sesame"
+        breaks = f"https://{'x' * 64}.example/services/sesame"
+        world = World(tmp_path / "two", database_url, notify=f"{breaks} {hangs} {told.webhook.url}")
+        world.instance = told.world.instance
+        told.world.services.close()
+        told.world = world
+        world.upstreams["acme"].broken = True
+        told.tick()
+        world.run(partition(0), succeeds=False)
+        for _ in range(2):
+            reason = told.tick()
+            assert "UnicodeError. The next tick tries again." in reason
+            assert "Target 2 of SYNC_ASSETS_NOTIFY: no answer within 0.5 s. The next tick tries again." in reason
+            assert "sesame" not in reason
+    assert len(told.new()) == 1
+
+
+def test_a_run_of_checks_alone_that_died_is_told_each_time_and_its_recovery_too(told: Told) -> None:
+    told.tick()
+    job = defs().resolve_schedule_def("stores_health").job_name
+
+    def ends(status: dg.DagsterRunStatus) -> None:
+        run = dg.DagsterRun(job, status=dg.DagsterRunStatus.STARTED)
+        told.world.instance.add_run(run)
+        if status is dg.DagsterRunStatus.SUCCESS:
+            told.world.instance.report_dagster_event(
+                dg.DagsterEvent(DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id
+            )
+        else:
+            told.world.instance.report_run_failed(run, "The process of the run is gone.")
+        told.tick()
+
+    failed = "sync-assets: 1 failed\n\nFailed\n- stores_health: every tenant: The process of the run is gone."
+    for _ in range(2):
+        ends(dg.DagsterRunStatus.FAILURE)
+        (text,) = told.new()
+        assert text.startswith(failed)
+        ends(dg.DagsterRunStatus.SUCCESS)
+        assert told.new() == ["sync-assets: 1 recovered\n\nRecovered\n- stores_health: every tenant"]
 
 
 def test_a_database_out_of_reach_keeps_no_failure_back_and_is_no_recovery(told: Told) -> None:

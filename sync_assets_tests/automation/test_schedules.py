@@ -9,7 +9,7 @@ import pytest
 from sync_assets.automation.schedules import SyncKind
 from sync_assets.automation.turns import last_turn, yesterday
 from sync_assets.definitions import build_defs
-from sync_assets_tests.automation.world import BEGAN, Automation
+from sync_assets_tests.automation.world import BEGAN, Automation, Ticked
 
 Make = Callable[..., Automation]
 TWO = "0 2 * * *"
@@ -94,11 +94,42 @@ def test_a_turn_that_met_another_run_or_no_daemon_is_taken_later(automation: Mak
     )
     world.instance.add_run(other)
     late = at("2026-11-08T03:15")
-    assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, late).skipped == "A sync of freshdesk is still running."
+    skipped = world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, late).skipped
+    assert skipped.startswith(f"A sync of freshdesk is still running: run {other.run_id}. If nothing executes it")
     world.instance.delete_run(other.run_id)
     (request,) = world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-08T21:00")).requests
     world.end(request)
     assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-08T21:15")).requests == []
+
+
+def test_a_failed_run_takes_nobody_s_turn_and_each_of_its_tenants_is_tried_alone_three_times(automation: Make) -> None:
+    world = automation("acme", "polder")
+
+    def ask(time: str) -> Ticked:
+        return world.scheduled(SyncKind.DAILY, TWO, at(f"2026-11-10T{time}"))
+
+    (request,) = ask("02:00").requests
+    world.end(request, dg.DagsterRunStatus.FAILURE)
+    ticked = ask("02:15")
+    assert ticked.tenants == [["acme"], ["polder"]]
+    acme, polder = ticked.requests
+    world.end(acme, dg.DagsterRunStatus.FAILURE)
+    started = world.end(polder, dg.DagsterRunStatus.STARTED)
+    assert "still running" in ask("02:30").skipped
+    world.instance.delete_run(started)
+    world.end(polder)
+    (request,) = ask("02:45").requests
+    assert request.tags["sync_assets/tenants"] == "acme"
+    world.end(request, dg.DagsterRunStatus.FAILURE)
+    assert ask("03:00").skipped == "It is no tenant's turn.", "three runs failed"
+    assert world.scheduled(SyncKind.DAILY, TWO, at("2026-11-11T02:00")).tenants == [["acme", "polder"]]
+
+
+def test_a_canceled_run_takes_the_turn(automation: Make) -> None:
+    world = automation("acme")
+    (request,) = world.scheduled(SyncKind.DAILY, TWO, at("2026-11-10T02:00")).requests
+    world.end(request, dg.DagsterRunStatus.CANCELED)
+    assert world.scheduled(SyncKind.DAILY, TWO, at("2026-11-10T02:15")).skipped == "It is no tenant's turn."
 
 
 def test_a_schedule_that_is_turned_on_waits_for_its_next_turn(automation: Make) -> None:

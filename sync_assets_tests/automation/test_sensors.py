@@ -1,14 +1,17 @@
 """Sensors: what a tick asks for, and that nothing which changed is forgotten, whatever fails."""
 
 from collections.abc import Callable
-from datetime import timedelta
-from threading import Event
+from datetime import datetime, timedelta
+from threading import Event, current_thread
 
 import dagster as dg
 import pytest
 
+from sync_assets.automation.schedules import SyncKind
 from sync_assets.automation.sensors import ASKED
-from sync_assets.errors import SourceError
+from sync_assets.definitions import build_defs
+from sync_assets.errors import LedgerError, SourceError
+from sync_assets.ledger import StreamRef
 from sync_assets_tests.automation.world import BEGAN, Automation
 from sync_assets_tests.laws.upstream import Upstream
 
@@ -43,12 +46,78 @@ def test_a_change_is_asked_for_until_a_run_of_it_succeeded(automation: Make) -> 
     assert world.tick().requests == [], "the run did not come to be, which counts as a failure"
     (request,) = world.tick().requests
     started = world.end(request, STARTED)
-    assert world.tick().skipped == "A sync of freshdesk is still running."
+    assert world.tick().skipped == (
+        f"A sync of freshdesk is still running: run {started}. If nothing executes it any more, terminate it in the UI."
+    )
     world.instance.delete_run(started)
     world.end(request)
     assert world.tick().skipped == "Nothing changed for acme, polder."
     world.write("acme", "1", "a dial tone")
     assert world.tick().tenants == [["acme"]]
+
+
+def test_a_tenant_whose_upstream_breaks_the_code_is_told_and_keeps_nobody_from_syncing(automation: Make) -> None:
+    world = settled(automation("acme", "polder"))
+    world.upstreams["acme"].tickets = {"1": "no ticket"}  # pyright: ignore[reportAttributeAccessIssue] what nobody foresaw
+    assert "acme: AttributeError in world.py, line " in world.tick().skipped
+    world.write("polder", "1", "no dial tone")
+    assert world.tick().tenants == [["polder"]]
+
+
+def test_a_ledger_out_of_reach_fails_the_tick_and_blames_no_tenant(
+    automation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = settled(automation("acme", "polder"))
+    world.write("acme", "1", "no dial tone")
+
+    def watermark(*_: object) -> None:
+        raise LedgerError("The ledger is out of reach.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services.ledger, "watermark", watermark)
+        with pytest.raises(LedgerError):
+            world.tick()
+    assert world.tick(minutes=1).tenants == [["acme"]]
+
+
+def test_the_ledger_is_read_in_the_tick_alone_and_not_by_threads_that_outlive_it(
+    automation: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = automation("acme", "polder")
+    read, readers = world.services.ledger.watermark, set[str]()
+
+    def watermark(ref: StreamRef, target: str) -> datetime | None:
+        readers.add(current_thread().name)
+        return read(ref, target)
+
+    monkeypatch.setattr(world.services.ledger, "watermark", watermark)
+    assert world.tick().tenants == [["acme", "polder"]]
+    world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", world.now)
+    assert readers == {current_thread().name}
+
+
+def test_changes_that_no_window_has_are_looked_for_by_a_sweep(automation: Make) -> None:
+    world = automation("acme")
+    (request,) = world.tick().requests
+    assert swept(request) == {"tickets": False, "articles": False}
+    world.sweeping, world.cursor = ["articles"], None
+    (request,) = world.tick().requests
+    assert swept(request) == {"tickets": False, "articles": True}
+
+
+def swept(request: dg.RunRequest) -> dict[str, bool]:
+    """By stream, whether the run sweeps it."""
+    return {op.split("__")[1]: found["config"]["sweep"] for op, found in request.run_config["ops"].items()}
+
+
+def test_sensors_of_the_sources_sweep_what_their_settings_say(automation: Make) -> None:
+    world = automation("acme")
+    sensor = build_defs().resolve_sensor_def("freshdesk_changes")
+    with dg.build_sensor_context(
+        instance=world.instance, repository_def=world.repository, resources={"services": world.services}
+    ) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests or []
+    assert swept(request) == {"tickets": False, "articles": True}
 
 
 def test_only_what_changed_is_synced(automation: Make) -> None:

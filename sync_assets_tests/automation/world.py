@@ -76,6 +76,7 @@ class Automation:
         now: the time of the next tick.
         cursor: what the sensor remembers.
         budget: how long upstream is asked in one tick, in seconds.
+        sweeping: streams that runs of the sensor sweep.
     """
 
     def __init__(self, home: Path, database_url: str, tenants: Sequence[str]) -> None:
@@ -90,6 +91,7 @@ class Automation:
         self.now = datetime.now(UTC)
         self.cursor: str | None = None
         self.budget = 20.0
+        self.sweeping: list[str] = []
 
     def close(self) -> None:
         self.services.close()
@@ -106,7 +108,7 @@ class Automation:
     def tick(self, minutes: float = 5) -> "Ticked":
         """A tick of the sensor, so long after the last one. A tick that fails leaves the cursor as it was."""
         self.now += timedelta(minutes=minutes)
-        sensor = change_sensor("freshdesk", [], clock=lambda: self.now, budget=self.budget)
+        sensor = change_sensor("freshdesk", [], sweeping=self.sweeping, clock=lambda: self.now, budget=self.budget)
         with dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,

@@ -1,5 +1,6 @@
 """What a stage judges its rows by, and when a fault is one of the whole batch."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,25 @@ def test_documents_that_come_twice_and_documents_that_say_the_same_are_told_apar
     assert rules.findings["unique_ids"].judged == 7
     assert rules.findings["duplicates"].cases == ["2"], "deletions say nothing, and tenants are not compared"
     assert rules.findings["duplicates"].judged == 4
+
+
+def test_of_a_large_run_a_sample_is_judged_in_memory_of_a_fixed_size() -> None:
+    rules = DocumentRules()
+    pages = 70
+    tracemalloc.start()
+    for page in range(pages):
+        rules.judge(place(0), [_row(f"acme_freshdesk_{page}-{number}", f"{number % 500}") for number in range(1000)])
+        rules.judge(place(0), [_row(f"acme_freshdesk_{page}-{number}", "") for number in range(10)])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    ids, contents = rules.findings["unique_ids"], rules.findings["duplicates"]
+    assert ids.sampled
+    assert pages * 1010 / 4 < ids.judged < pages * 1010
+    assert 0.005 < ids.share < 0.015
+    assert not contents.sampled
+    # Of those that came again some are not in the sample, and count as equal ones.
+    assert pages * 1000 - 500 <= contents.failing <= pages * 1010 - 500
 
 
 def _chunk(path: str, text: str = "words", tokens: int = 3) -> Chunk:

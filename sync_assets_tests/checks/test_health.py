@@ -37,8 +37,9 @@ def test_freshness_names_the_tenants_that_are_late_and_those_never_synced(
     assert _evaluate(world, monkeypatch, START + DAY)["qdrant", "freshness"].passed
     check = _evaluate(world, monkeypatch, START + 6 * DAY)["qdrant", "freshness"]
     assert check.metadata["tenants"].value == "acme, polder"
-    assert "acme: 5 days behind" in str(check.metadata["cases"].value)
-    assert check.metadata["hours_behind"].value == 120.0
+    assert "acme: not synced for 5 days" in str(check.metadata["cases"].value)
+    assert check.metadata["hours_since_sync"].value == 120.0
+    assert "they have no changes, or are behind" in str(check.description), "a sensor does not sync a quiet tenant"
 
 
 def test_partitions_that_failed_last_are_named_until_they_succeed(

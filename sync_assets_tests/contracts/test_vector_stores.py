@@ -344,6 +344,15 @@ def test_drop_tenant_leaves_the_others(store: VectorStore, collection: Collectio
     assert set(scanned(store, collection)) == {make(3).chunk_id}
 
 
+def test_tenants_are_those_that_have_points(store: VectorStore, collection: Collection) -> None:
+    assert store.tenants(collection) == set()
+    for tenant in ("acme", "globex", "株式会社 & Co"):
+        store.upsert(collection, tenant, [make(1, tenant=tenant)])
+    store.delete(collection, "globex", [make(1, tenant="globex").chunk_id])
+    assert store.tenants(collection) == {"acme", "株式会社 & Co"}
+    assert store.tenants(collection.model_copy(update={"name": "never_made"})) == set()
+
+
 def test_what_an_audience_sees(store: VectorStore, collection: Collection) -> None:
     restricted = Visibility.RESTRICTED
     store.upsert(

@@ -154,7 +154,8 @@ def test_the_schedule_asks_for_the_tenants_whose_graph_changed(world: GraphWorld
     # As the UI starts one, with no tags of ours.
     running = dg.DagsterRun("__ASSET_JOB", status=dg.DagsterRunStatus.STARTED, asset_selection=frozenset(TICKETS))
     world.scheduling.add_run(running)
-    assert world.tick() == ([], "A sync that may change graphs is still running.")
+    requests, skipped = world.tick()
+    assert (requests, skipped.partition(":")[0]) == ([], "A sync that may change graphs is still running")
     world.scheduling.delete_run(running.run_id)
     world.materialize(STEPS, "acme")
     assert world.tick() == ([], "No graph changed.")

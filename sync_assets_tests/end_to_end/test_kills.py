@@ -19,22 +19,25 @@ from sync_assets_tests.dagster_assets.world import fresh_database
 
 SYNC = ("--all", "--stream", "tickets", "--tenant", "polder")
 SEED = 20261108
-KILLS, MANY_KILLS = 5, 30
+KILLS, MANY_KILLS = 3, 30
 
-# Forks a process for each line that it reads, which syncs and dies at the n-th statement that anything sends to a
-# database: the ledger, a store, the graph, or Dagster's own. It answers with the exit status, and the statements.
+# Forks a process for each line that it reads, which syncs the installation that the line names and dies at the n-th
+# statement that anything sends to a database: the ledger, a store, the graph, or Dagster's own. It answers with the
+# exit status, and the statements.
 _FORKING = """
 import os, signal, sys
-import sqlalchemy
+import matplotlib.figure, qdrant_edge, spacy, sqlalchemy  # what each of them would load anew
 import sync_assets.definitions, sync_assets.runs, sync_assets.sync
 from sync_assets.cli import main
 
 sync_assets.definitions.defs()
 for line in sys.stdin:
-    fatal = int(line)
+    number, home, url = line.split()
+    fatal = int(number)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        os.environ |= {"DAGSTER_HOME": home, "SYNC_ASSETS_DATABASE_URL": url}
         count = 0
 
         def counted(*_):
@@ -57,22 +60,25 @@ for line in sys.stdin:
 
 
 class Syncs:
-    """Syncs of an installation, each in a process of its own."""
+    """Syncs of installations, each in a process of its own.
 
-    def __init__(self, installation: Installation) -> None:
-        self.installation = installation
-        self._process = installation.start(
+    Args:
+        any_of_them: has the environment that they share.
+    """
+
+    def __init__(self, any_of_them: Installation) -> None:
+        self._process = any_of_them.start(
             *("sync", *SYNC, "--json"),
             program=("-W", "ignore", "-c", _FORKING),
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
 
-    def run(self, fatal: int = 0) -> tuple[int, int]:
+    def run(self, installation: Installation, fatal: int = 0) -> tuple[int, int]:
         """One sync, killed at the statement of this number, or not at all; exit code, and number of statements."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{fatal}\n")
+        self._process.stdin.write(f"{fatal} {installation.home} {installation.database_url}\n")
         self._process.stdin.flush()
         status, statements = self._process.stdout.readline().split()
         return int(status), int(statements)
@@ -123,28 +129,29 @@ def test_a_sync_killed_anywhere_and_resumed_leaves_what_an_undisturbed_one_does(
 ) -> None:
     places = random.Random(SEED)
     with fresh_database(postgres_url) as url, fresh_database(postgres_url) as other_url:
-        undisturbed = Syncs(Installation(tmp_path / "other", other_url, servers))
-        code, first = undisturbed.run()
+        undisturbed = Installation(tmp_path / "other", other_url, servers)
+        disturbed = Installation(tmp_path / "home", url, servers)
+        syncs = Syncs(undisturbed)
+        code, first = syncs.run(undisturbed)
         assert code == 0
-        undisturbed.installation.reply("polder", "And one more thing.")
+        undisturbed.reply("polder", "And one more thing.")
         # A sync that has one ticket to change sends the fewest statements of those below.
-        code, least = undisturbed.run()
+        code, least = syncs.run(undisturbed)
         assert code == 0
         assert 0 < least < first
 
-        disturbed = Syncs(Installation(tmp_path / "home", url, servers))
         # One in each part of a run's life; the first one is killed while it loads everything.
         shares = places.sample([(number + places.random()) / kills for number in range(kills)], kills)
         for number, share in enumerate(shares):
-            disturbed.installation.reply("polder", f"Reply {number}.")
+            disturbed.reply("polder", f"Reply {number}.")
             fatal = int(share * (first if number == 0 else least)) + 1
-            assert disturbed.run(fatal) == (-signal.SIGKILL, fatal)
-        for syncs in (disturbed, undisturbed):
-            assert syncs.run()[0] == 0
-            syncs.close()
-        assert state(disturbed.installation) == state(undisturbed.installation)
-        disturbed.installation.assert_in_step("polder")
-        with disturbed.installation.instance() as instance:
+            assert syncs.run(disturbed, fatal) == (-signal.SIGKILL, fatal)
+        for installation in (disturbed, undisturbed):
+            assert syncs.run(installation)[0] == 0
+        syncs.close()
+        assert state(disturbed) == state(undisturbed)
+        disturbed.assert_in_step("polder")
+        with disturbed.instance() as instance:
             ends = Counter(run.status for run in instance.get_runs())
         assert ends.keys() == {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE}, "none seems to be under way"
         assert ends[dg.DagsterRunStatus.FAILURE] <= kills

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
@@ -163,6 +164,11 @@ def test_a_run_of_the_command_line_stands_under_its_code_location_and_can_be_rep
     }
     assert len(repeated["assetMaterializations"]) == len(run["assetMaterializations"]) == len(STAGES) + 1
     assert deployment.stored("tickets") == stored
+    both = dg.RunsFilter([run_id, launched["run"]["runId"]])
+    with deployment.instance() as instance:
+        second, first = [run.asset_check_selection for run in instance.get_runs(both)]
+    assert first
+    assert second == first
 
 
 def test_a_run_of_the_ui_that_is_killed_has_failed_and_the_next_one_does_the_rest(

@@ -160,6 +160,20 @@ def test_a_store_that_lost_points_is_told_to_be_written_whole(new_world: Callabl
     assert check(world, sweep=False)[STORE].total("written") == 0
 
 
+def test_a_store_that_lost_its_collection_is_told_to_be_written_whole(
+    new_world: Callable[[], World], store: Any
+) -> None:
+    world = new_world()
+    world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("one", "two"))
+    check(world, sweep=False)
+    registered = world.chain.services.ledger.active_collection(STORE, "laws")
+    assert registered is not None
+    with store._transaction() as cursor:
+        cursor.execute(f"DROP TABLE vectors.{registered.collection.name}")
+    assert rehearsed(world, sweep=False).reports[STORE].total("written") == 2
+    assert world.chain.sync(world.windows)[STORE].total("written") == 2
+
+
 def test_a_rehearsal_waits_for_no_other_process_and_holds_up_none(new_world: Callable[[], World]) -> None:
     world = new_world()
     world.upstream.tickets["1"] = Ticket(world.upstream.tick(), ("one",))

@@ -121,6 +121,16 @@ def test_a_quarantine_is_told_when_it_appears_doubles_or_grew_a_day_ago_and_when
     assert reader.tick() == ""
 
 
+def test_of_more_groups_than_are_remembered_none_is_said_to_be_empty_that_is_not() -> None:
+    reader = Reader()
+    names = [f"t{number:03}" for number in range(300)]
+    assert reader.tick(quarantine=[held(1, name) for name in names[100:]])
+    text = reader.tick(quarantine=[held(1, name) for name in names])
+    assert "empty again" not in text
+    text = reader.tick(quarantine=[held(1, name) for name in names[:-1]])
+    assert "Quarantine is empty again\n- t299/freshdesk/tickets/documents" in text
+
+
 def test_a_message_names_twenty_and_counts_the_rest() -> None:
     ends = [failed(number, place=f"freshdesk/stream-{'x' * number}/raw") for number in range(1, 31)]
     text = Reader().tick(*ends)

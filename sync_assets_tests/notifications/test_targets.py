@@ -2,7 +2,9 @@
 
 import json
 import logging
+import socket
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -57,6 +59,34 @@ def test_what_is_out_of_reach_is_an_error_without_secrets(caplog: pytest.LogCapt
             one(url).send(MESSAGE)
         assert str(caught.value).startswith(name)
         assert "sesame" not in f"{caught.value}{caplog.text}"
+
+
+def test_an_answer_that_is_no_http_is_an_error_without_what_was_answered() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"sesame\r\n\r\n")
+
+        thread = Thread(target=answer)
+        thread.start()
+        with pytest.raises(
+            NotificationError, match=r"^Slack webhook at 127\.0\.0\.1 can't be reached: BadStatusLine\.$"
+        ):
+            one(f"http://127.0.0.1:{server.getsockname()[1]}/services/x").send(MESSAGE)
+        thread.join()
+
+
+def test_a_host_name_that_can_not_be_looked_up_is_an_error_too() -> None:
+    with pytest.raises(NotificationError, match="can't be reached: UnicodeError"):
+        one(f"https://{'x' * 64}.example/services/x").send(MESSAGE)
+
+
+def test_a_target_shows_no_secret_of_its_own() -> None:
+    for url in ("https://chat.example/services/sesame", "smtp://u:sesame@mail.example/?from=a@b.c&to=d@e.f"):
+        assert "sesame" not in repr(one(url))
 
 
 def test_a_topic_gets_subject_and_text(s3_url: str, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
