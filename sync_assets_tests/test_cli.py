@@ -35,6 +35,7 @@ STAGES = ("raw", "documents", "chunks", "embeddings", *STORES)
 # Of all streams of a source, and of all sources of a tenant.
 GRAPH_STAGES = ("graph", "resolution", "similarity", "summary")
 DAY = f"{YESTERDAY:%Y-%m-%d}"
+GROUPS = ("backfill", "database", "graph", "notify", "quarantine", "support-db", "tenants", "upstream")
 PROGRAM = str(Path(sys.executable).with_name("sync-assets"))
 
 
@@ -102,7 +103,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Itera
 def test_help_of_every_command_shows_examples_of_it(synced: Synced, words: tuple[str, ...]) -> None:
     outcome = synced.run(*words, "--help", COLUMNS="200")
     assert outcome.code == 0
-    if words[0] not in ("upstream", "quarantine", "support-db", "tenants", "database", "graph") or len(words) == 2:
+    if len(words) == 2 or words[0] not in GROUPS:
         assert f"sync-assets {' '.join(words)}" in outcome.out.partition("Examples")[2]
 
 
@@ -369,6 +370,26 @@ def test_nothing_is_done_twice_and_an_edit_costs_exactly_its_own_chunks(installa
     assert (third["embedded"], third["written"]) == (1, len(STORES))
     assert third["documents"] == 2, "only what was edited is fetched"
     assert third["payloads"] > 0, "the priority stands beside the text"
+    installation.assert_in_step("polder")
+
+
+def test_an_audit_finds_what_was_damaged_and_heals_it_without_embedding(installation: Installation) -> None:
+    installation.sync("--stream", "tickets", "--tenant", "polder", "--all")
+    assert installation.run("audit", "--upstream", "--tenant", "polder", "--stream", "tickets").code == 0
+    with installation.services() as services:
+        registered = services.ledger.active_collection("pgvector", "freshdesk_tickets")
+        assert registered is not None
+        services.store("pgvector").delete(
+            registered.collection, "polder", sorted(installation.stored("pgvector", "polder"))[:2]
+        )
+    found = installation.run("audit", "--tenant", "polder", "--json")
+    assert found.code == 3
+    assert [(one["place"], one["kind"], one["chunks"]) for one in found.json["findings"]] == [
+        ("pgvector", "missing", 2)
+    ]
+    healed = installation.run("audit", "--tenant", "polder", "--heal", "--json")
+    assert healed.code == 0
+    assert (healed.json["healed"]["sync"]["embedded"], healed.json["healed"]["left"]["findings"]) == (0, [])
     installation.assert_in_step("polder")
 
 

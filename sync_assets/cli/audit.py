@@ -128,6 +128,8 @@ def _print(result: "AuditResult") -> None:
     for failure in result.failures:
         console(stderr=True).print(f"[red]Not audited:[/red] {escape(failure)}", soft_wrap=True)
     told = f"{len(result.findings)} findings" if result.findings else "nothing differs"
+    if result.failures:
+        told += " in what could be audited"
     out.print(f"{result.chunks} chunks in {result.seconds:.1f} s: {told}.")
 
 
