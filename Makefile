@@ -12,8 +12,8 @@ dev: $(VENV)/.installed  ## Open the Dagster UI on http://localhost:3000
 	$(BIN)/dagster dev
 
 # Files of tests side by side, in the order in which they are found: the long ones come early.
-# One more at a time than there are processors, since they wait for their servers now and then.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Two more at a time than there are processors, since they wait for their servers half of the time.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 TEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed  ## All tests but the slow ones

@@ -73,6 +73,7 @@ def test_a_backfill_that_is_killed_goes_on_with_what_is_left(installation: Insta
     assert (again.code, again.json["runs"]) == (0, []), "there is nothing left to do"
 
 
+@pytest.mark.slow
 def test_a_backfill_that_another_terminal_cancels_ends_after_its_run(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_backfill_that_another_terminal_cancels_ends_after_its_run(
     assert only(installation)["state"] == "done"
 
 
+@pytest.mark.slow
 def test_what_is_run_again_for_each_tenant_alone_is_done_and_tenants_that_have_gone_are_in_nobodys_way(
     installation: Installation,
 ) -> None:

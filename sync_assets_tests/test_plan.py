@@ -76,6 +76,7 @@ def everything_stored(installation: Installation) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_sync_does_what_was_planned_and_the_plan_wrote_nothing(installation: Installation) -> None:
     for command in (["status"], ["graph", "stats", "--tenant", "polder"]):
         installation.run(*command)  # makes its tables
@@ -127,6 +128,7 @@ def test_a_sync_beyond_a_limit_refuses_until_told_and_the_plan_says_so(installat
     assert again["embedded"] == forecast["texts"]
 
 
+@pytest.mark.slow
 def test_people_read_counts_time_money_and_what_would_fail(installation: Installation) -> None:
     installation.write_tenants(acme="a wrong key")
     outcome = installation.run("plan", "--all", "--stream", "articles", COLUMNS="200")

@@ -100,6 +100,7 @@ def check_damage(world: World, broken: Mapping[tuple[int, int], tuple[str, str |
     assert world.contents() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [range(0, 6), range(6, 12), range(12, len(ALTERED))], ids=str)
 def test_every_alteration_of_a_payload_is_found_and_healed(new_world: NewWorld, chosen: range) -> None:
     world = new_world()

@@ -73,6 +73,7 @@ def test_one_document_that_loses_its_text_is_quarantined_and_the_others_go_on(
     assert len(world.documents("pgvector")) == MANY - 1
 
 
+@pytest.mark.slow
 def test_an_upstream_that_pages_in_a_circle_stops_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     _write_many(world)
     extract = UpstreamSource.extract
@@ -112,6 +113,7 @@ def _zero(world: World, limit: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_documents_that_mostly_say_the_same_are_a_warning_that_stops_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from sync_assets_tests.dagster_assets.world import fresh_database
 
 SYNC = ("--all", "--stream", "tickets", "--tenant", "polder")
 SEED = 20261108
-KILLS, MANY_KILLS = 3, 30
+KILLS, MANY_KILLS = 5, 30
 
 # Forks a process for each line that it reads, which syncs the installation that the line names and dies at the n-th
 # statement that anything sends to a database: the ledger, a store, the graph, or Dagster's own. It answers with the

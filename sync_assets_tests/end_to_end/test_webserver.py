@@ -171,6 +171,7 @@ def test_a_run_of_the_command_line_stands_under_its_code_location_and_can_be_rep
     assert second == first
 
 
+@pytest.mark.slow
 def test_a_run_of_the_ui_that_is_killed_has_failed_and_the_next_one_does_the_rest(
     deployment: Deployment, servers: DemoServers
 ) -> None:
