@@ -110,6 +110,7 @@ def test_the_demo_syncs_what_is_over_http_into_its_stores(
     assert played["put_back"] == {"equal": True, "embedded": 0}
 
 
+@pytest.mark.slow  # Three demos, one after the other.
 def test_the_demo_repeats_without_work_and_notices_a_text_that_is_not_upstreams(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

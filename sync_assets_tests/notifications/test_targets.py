@@ -72,9 +72,8 @@ def test_an_answer_that_is_no_http_is_an_error_without_what_was_answered() -> No
 
         thread = Thread(target=answer)
         thread.start()
-        with pytest.raises(
-            NotificationError, match=r"^Slack webhook at 127\.0\.0\.1 can't be reached: BadStatusLine\.$"
-        ):
+        # On a busy machine the connection may end before the answer is read.
+        with pytest.raises(NotificationError, match=r"^Slack webhook at 127\.0\.0\.1 can't be reached: [A-Z]\w+\.$"):
             one(f"http://127.0.0.1:{server.getsockname()[1]}/services/x").send(MESSAGE)
         thread.join()
 
