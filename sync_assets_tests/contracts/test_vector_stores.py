@@ -607,7 +607,7 @@ def equals_a_dictionary(store: VectorStore, collection: Collection, steps: list[
     }
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_steps)
 def test_any_sequence_of_writes_equals_a_dictionary(
     store: VectorStore, collection: Collection, steps: list[tuple[str, Any]]

@@ -221,7 +221,7 @@ OLD_EDGES = {("1", "2"), ("1", "the"), ("2", "the"), ("2", "ci-1")}
 
 @example([Page([one for one, _ in DOCUMENTS], None, is_settled, True) for is_settled in (True, False)])
 @example([Page([planned(3, "The end")[0]], None, False, True)])
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_pages)
 def test_any_history_of_documents_ends_equal_to_a_rebuild(
     store: GraphStore, program: Program, old: Program, fuse: Fuse, pages: list[Page]

@@ -110,7 +110,7 @@ def services(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         opened.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_histories)
 def test_any_history_ends_equal_to_a_computation_on_a_tenant_that_is_built_anew(
     services: Services, history: list[Round]

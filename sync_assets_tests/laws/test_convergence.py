@@ -225,7 +225,7 @@ def _down(*_: Any) -> None:
 _relaxed = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=_relaxed)
+@settings(max_examples=25, deadline=None, suppress_health_check=_relaxed)
 @given(st.lists(actions, max_size=12), st.booleans())
 def test_any_history_converges(new_world: NewWorld, history: list[tuple[Any, ...]], tells_versions: bool) -> None:
     check_history(new_world(tells_versions), history)

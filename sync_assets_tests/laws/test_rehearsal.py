@@ -98,7 +98,7 @@ def check(world: World, sweep: bool) -> dict[str, Report]:
     return reports
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=RELAXED)
+@settings(max_examples=10, deadline=None, suppress_health_check=RELAXED)
 @given(history=st.lists(actions, max_size=12), sweep=st.booleans())
 def test_after_a_history_a_sync_does_what_its_rehearsal_told(
     new_world: Callable[[], World], history: list[tuple[Any, ...]], sweep: bool
