@@ -18,7 +18,7 @@ from sync_assets.partitions import RANGE_END, RANGE_START
 from sync_assets.planning import PlannedRun, Planner
 from sync_assets.sync import Syncer
 from sync_assets_tests.command_line import YESTERDAY, Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 # Two days in runs of one; all that upstream has was changed on the last.
 DAYS = [f"{YESTERDAY + timedelta(days=number):%Y-%m-%d}" for number in (-1, 0)]

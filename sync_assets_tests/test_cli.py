@@ -28,7 +28,7 @@ from sync_assets_tests.command_line import (
     Installation,
     small_company,
 )
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 KEYS = {"documents", "chunks", "embedded", "reused", "written", "deleted", "quarantined", "seconds"}
 STAGES = ("raw", "documents", "chunks", "embeddings", *STORES)

@@ -17,7 +17,7 @@ from sync_assets.demo.server import DemoServers
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import EmbeddingError
 from sync_assets_tests.command_line import STORES, TICKETS, Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 ALL = ("--all", "--stream", "tickets")
 POLDER = (*ALL, "--tenant", "polder")

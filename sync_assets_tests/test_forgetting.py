@@ -27,8 +27,8 @@ from sync_assets.stages import Stream
 from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets.storage import Storage
 from sync_assets_tests.conftest import BUCKET
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.laws.upstream import DAY, START, Chain, Crash, Fuse, Ticket, Upstream, edited, install, window
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stores import STORES
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode):UserWarning")

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from sync_assets.demo.server import DemoServers
 from sync_assets_tests.command_line import STORES, Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 
 @pytest.fixture

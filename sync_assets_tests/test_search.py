@@ -14,7 +14,7 @@ from sync_assets.search import search
 from sync_assets.services import Services
 from sync_assets.vector_stores import Audience
 from sync_assets_tests.command_line import ARTICLES, STORES, TICKETS, Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 PUBLIC = Audience(visibility=Visibility.PUBLIC)
 INTERNAL = Audience(visibility=Visibility.INTERNAL)

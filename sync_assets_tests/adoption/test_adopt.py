@@ -20,7 +20,7 @@ from sync_assets.errors import FingerprintMismatch, StorageError, StoreError
 from sync_assets.ledger import tables as t
 from sync_assets_tests.articles import TENANT, Article, World
 from sync_assets_tests.conftest import BUCKET
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 TABLE = "public.langchain_pg_embedding"
 ROWS = 700

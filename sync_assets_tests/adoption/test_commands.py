@@ -22,7 +22,7 @@ from sync_assets.demo.server import DemoServers
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.settings import PREFIX
 from sync_assets_tests.command_line import Outcome
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 CHOSEN = ("--tenant", "solara", "--source", "zoho_desk")
 DAYS = ("--from", "2026-11-02", "--to", "2026-11-13")

@@ -8,7 +8,7 @@ import pytest
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets_tests.audit.world import NewWorld, World, home
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stores import STORES
 
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from dagster._core.test_utils import create_run_for_test
 
 from sync_assets.definitions import build_defs
-from sync_assets_tests.dagster_assets.world import World, fresh_database, key, partition
+from sync_assets_tests.dagster_assets.world import World, key, partition
+from sync_assets_tests.postgres import fresh_database
 
 
 @pytest.fixture

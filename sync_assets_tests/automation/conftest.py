@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sync_assets_tests.automation.world import Automation
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 
 @pytest.fixture

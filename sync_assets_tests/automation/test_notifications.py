@@ -28,8 +28,9 @@ from pydantic import SecretStr
 from sync_assets.automation.notifications import notifications
 from sync_assets.definitions import defs
 from sync_assets.errors import SourceError
-from sync_assets_tests.dagster_assets.world import STAGES, TENANTS, World, fresh_database, partition
+from sync_assets_tests.dagster_assets.world import STAGES, TENANTS, World, partition
 from sync_assets_tests.notifications.receivers import Webhook, free_port, running_webhook
+from sync_assets_tests.postgres import fresh_database
 
 RAW = "freshdesk/tickets/raw"
 

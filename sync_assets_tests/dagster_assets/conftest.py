@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sync_assets_tests.dagster_assets.world import World, fresh_database
+from sync_assets_tests.dagster_assets.world import World
+from sync_assets_tests.postgres import fresh_database
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from sync_assets.graph.store import GraphStore
 from sync_assets.ledger import StreamRef
 from sync_assets.partitions import GRAPH_TENANTS, RANGE_END, RANGE_START
 from sync_assets.planning import Planner, SyncRequest
-from sync_assets_tests.dagster_assets.world import TENANTS, World, fresh_database, partition, reasons
+from sync_assets_tests.dagster_assets.world import TENANTS, World, partition, reasons
 from sync_assets_tests.laws.upstream import DAY, START
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stages.telling import ARTICLE, TellingTenants, living
 
 SOURCE_GRAPH = dg.AssetKey(["freshdesk", "graph"])

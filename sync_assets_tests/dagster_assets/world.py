@@ -1,16 +1,11 @@
 """An installation of its own, and runs of its ticket chain through Dagster."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
 import dagster as dg
-import psycopg
-from psycopg import sql
 
 from sync_assets.definitions import build_defs
 from sync_assets.partitions import RANGE_END, RANGE_START
@@ -24,16 +19,6 @@ TENANTS = ("acme", "polder")
 STORES = ("qdrant", "pgvector")
 FILE_STAGES = ("raw", "documents", "chunks", "embeddings")
 STAGES = (*FILE_STAGES, *STORES)
-
-
-@contextmanager
-def fresh_database(url: str) -> Iterator[str]:
-    """URL of a new, empty database on the server of `url`."""
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def key(stage: str) -> dg.AssetKey:

@@ -15,8 +15,9 @@ from playwright.sync_api import Page, Response, expect, sync_playwright
 
 from sync_assets.demo.server import DemoServers
 from sync_assets.sources import SOURCE_NAMES
-from sync_assets_tests.dagster_assets.world import TENANTS, fresh_database
+from sync_assets_tests.dagster_assets.world import TENANTS
 from sync_assets_tests.end_to_end.deployment import REPOSITORY, Deployment
+from sync_assets_tests.postgres import fresh_database
 
 FIRST, LAST = "2026-11-10", "2026-11-12"
 PARTITION = f"{LAST}|acme"

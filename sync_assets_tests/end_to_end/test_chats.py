@@ -20,7 +20,7 @@ from sync_assets.demo.slack_records import new_file
 from sync_assets.demo.slack_workspace import SlackLimits, SlackWorkspace
 from sync_assets.partitions import RANGE_END, RANGE_START
 from sync_assets_tests.command_line import Installation
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 PRIVATE = "C08ESCALAT1"
 PHONES = "C08PHONES01"

@@ -25,7 +25,7 @@ from sync_assets.documents import Visibility
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.vector_stores import Collection, Point, VectorStore
 from sync_assets_tests.command_line import Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from sync_assets.demo.server import DemoServers
 from sync_assets.ledger import StreamRef
 from sync_assets_tests.command_line import Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 TENANT = "polder"
 # Nobody listens there.

@@ -15,7 +15,7 @@ import pytest
 from sync_assets.demo.server import DemoServers
 from sync_assets.ledger.tables import SCHEMA
 from sync_assets_tests.command_line import STORES, Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 SYNC = ("--all", "--stream", "tickets", "--tenant", "polder")
 SEED = 20261108

@@ -19,8 +19,8 @@ from sync_assets.settings import PREFIX
 from sync_assets.sources import live_record_ids
 from sync_assets.stages.attachments import Attachments
 from sync_assets_tests.command_line import DATABASE_PASSWORD, Installation
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.mariadb import PASSWORD, Server
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.sources.portal_world import World, mariadb_world
 
 TENANT = "polder"

@@ -13,7 +13,7 @@ import yaml
 from sync_assets.definitions import build_defs
 from sync_assets.demo.server import DemoServers
 from sync_assets_tests.command_line import Installation, small_company
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 ADA, BOB, TWIN = (f"{number}0000000-0000-4000-8000-000000000000" for number in (1, 2, 3))
 TEXT = "Open the settings of your account and follow the link."

@@ -14,8 +14,9 @@ from sync_assets.demo.server import DemoServers
 from sync_assets.partitions import RANGE_END, RANGE_START, SOURCE_TAG, TENANTS_TAG
 from sync_assets.run_processes import PROCESS_TAG
 from sync_assets.runs import LOCATION
-from sync_assets_tests.dagster_assets.world import STAGES, STORES, TENANTS, fresh_database
+from sync_assets_tests.dagster_assets.world import STAGES, STORES, TENANTS
 from sync_assets_tests.end_to_end.deployment import REPOSITORY, Deployment, asset_keys
+from sync_assets_tests.postgres import fresh_database
 
 Stored = dict[tuple[str, str], set[str]]
 

@@ -14,9 +14,9 @@ from sync_assets.demo.server import DemoServers
 from sync_assets.settings import PREFIX
 from sync_assets_tests.attachments import files
 from sync_assets_tests.command_line import YESTERDAY, Installation
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.end_to_end.small_work import MEMBERS_ONLY, PUMP, PUMP_PATH, VENT, small_work_company
 from sync_assets_tests.laws.work import WORK
+from sync_assets_tests.postgres import fresh_database
 
 STREAMS = [
     *(("gitlab", stream) for stream in ("issues", "merge_requests", "commits", "files", "wikis")),

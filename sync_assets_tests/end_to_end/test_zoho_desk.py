@@ -10,7 +10,7 @@ import pytest
 from sync_assets.demo.company import DemoCompany
 from sync_assets.demo.server import DemoServers
 from sync_assets_tests.command_line import Installation
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 TENANT = "solara"
 

@@ -31,7 +31,7 @@ from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets_tests import articles
 from sync_assets_tests.adoption.test_adopt import stored_rows
 from sync_assets_tests.articles import START, TENANT, WINDOW, World
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 
 class Scripted:

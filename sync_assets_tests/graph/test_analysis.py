@@ -17,8 +17,8 @@ from sync_assets.graph.loading import edge_keys, label, load_graph
 from sync_assets.graph.store import GraphStore
 from sync_assets.relations import EdgeKind, NodeKind
 from sync_assets.vector_stores import Audience
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.graph.small_graph import HARDWARE, SAME_SANNE, SANNE, TENANT, fill, node
+from sync_assets_tests.postgres import fresh_database
 
 PUBLIC = Audience(visibility=Visibility.PUBLIC)
 MERGE = (SAME_SANNE.node_id, SANNE.node_id, 0.9, "same name")

@@ -15,8 +15,8 @@ from sync_assets.graph.store_nodes import refresh
 from sync_assets.graph.store_state import Merge, decisions, merges, replace_merges
 from sync_assets.graph.store_tenants import searched_with
 from sync_assets_tests.command_line import Installation
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.graph.small_graph import BO, HARDWARE, SAME_SANNE, SANNE, TENANT, fill, identity, node
+from sync_assets_tests.postgres import fresh_database
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

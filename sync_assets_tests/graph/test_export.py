@@ -11,8 +11,8 @@ import pytest
 from sync_assets.graph.export import write_graphml, write_json
 from sync_assets.graph.loading import load_graph
 from sync_assets.graph.store import GraphStore
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.graph.small_graph import HOSTILE, SAME_SANNE, SANNE, TENANT, fill, node
+from sync_assets_tests.postgres import fresh_database
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from sync_assets.graph.store_names import pending_names
 from sync_assets.graph.store_nodes import edges, nodes
 from sync_assets.ledger import StreamRef
 from sync_assets.relations import EdgeKind, Entity, NodeKind, Relation
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 _numbers = itertools.count()

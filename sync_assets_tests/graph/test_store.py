@@ -57,7 +57,7 @@ from sync_assets.graph.store_tenants import Step, count_change, record_step
 from sync_assets.relations import EdgeKind, Entity, NodeKind
 from sync_assets.vector_stores import Audience
 from sync_assets_tests import mariadb
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 TENANT, OTHER = "acme", "polder"
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -28,7 +28,7 @@ from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Stream, tenant_graph
 from sync_assets.stages.tenant_graph import find_similar, resolve_entities, rules, summarise
-from sync_assets_tests.dagster_assets.world import fresh_database
+from sync_assets_tests.postgres import fresh_database
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 SOURCES = ("freshdesk", "zoho_desk")

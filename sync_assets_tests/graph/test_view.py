@@ -21,8 +21,8 @@ from sync_assets.graph.store import GraphStore
 from sync_assets.graph.view import draw, write_html
 from sync_assets.relations import NodeKind
 from sync_assets.vector_stores import Audience
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.graph.small_graph import HARDWARE, HOSTILE, SANNE, TENANT, fill, node
+from sync_assets_tests.postgres import fresh_database
 
 PUBLIC = Audience(visibility=Visibility.PUBLIC)
 

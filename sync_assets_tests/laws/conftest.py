@@ -10,18 +10,20 @@ from sync_assets.demo.server import DemoServers
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets_tests.laws.world import STORE, Clock, System, World
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stores import STORES
 
 
 @pytest.fixture(scope="module")
 def services(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     home: Path = tmp_path_factory.mktemp("systems")
-    services = Services(
-        Settings(home=home, database_url=postgres_url, sweep_max_delete_share=1.0, quarantine_max_attempts=1000)  # pyright: ignore
-    )
-    ledger = services.ledger
-    yield services
-    ledger.close()
+    with fresh_database(postgres_url) as url:
+        services = Services(
+            Settings(home=home, database_url=url, sweep_max_delete_share=1.0, quarantine_max_attempts=1000)  # pyright: ignore
+        )
+        ledger = services.ledger
+        yield services
+        ledger.close()
 
 
 @pytest.fixture(scope="module")

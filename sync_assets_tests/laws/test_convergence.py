@@ -27,6 +27,7 @@ from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets.stages.store import apply_to_store
 from sync_assets.vector_stores import Audience
 from sync_assets_tests.laws.upstream import DAY, START, Chain, Crash, Fuse, Ticket, Upstream, edited, install, window
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stores import STORES
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode):UserWarning")
@@ -88,10 +89,11 @@ class World:
 @pytest.fixture(scope="module")
 def services(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     home: Path = tmp_path_factory.mktemp("laws")
-    services = Services(Settings(home=home, database_url=postgres_url, sweep_max_delete_share=1.0))  # pyright: ignore
-    ledger = services.ledger
-    yield services
-    ledger.close()
+    with fresh_database(postgres_url) as url:
+        services = Services(Settings(home=home, database_url=url, sweep_max_delete_share=1.0))  # pyright: ignore
+        ledger = services.ledger
+        yield services
+        ledger.close()
 
 
 @pytest.fixture(scope="module", params=STORES)

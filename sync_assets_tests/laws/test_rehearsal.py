@@ -20,6 +20,7 @@ from sync_assets.stages.raw import RawOptions
 from sync_assets.stages.rehearsal import Rehearsed, rehearse
 from sync_assets_tests.laws.test_convergence import WINDOWS, World, actions, play
 from sync_assets_tests.laws.upstream import Ticket, edited
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stores import STORES
 
 STORE = "pgvector"
@@ -36,10 +37,11 @@ COUNTS = {
 @pytest.fixture(scope="module")
 def services(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     home: Path = tmp_path_factory.mktemp("rehearsal")
-    services = Services(Settings(home=home, database_url=postgres_url, sweep_max_delete_share=1.0))  # pyright: ignore
-    ledger = services.ledger
-    yield services
-    ledger.close()
+    with fresh_database(postgres_url) as url:
+        services = Services(Settings(home=home, database_url=url, sweep_max_delete_share=1.0))  # pyright: ignore
+        ledger = services.ledger
+        yield services
+        ledger.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from sync_assets.stages.documents import make_documents
 from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets_tests.attachments.files import picture
 from sync_assets_tests.attachments.tesseracts import fake_tesseract
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.laws.upstream import Ticket, Upstream, UpstreamSource, window
+from sync_assets_tests.postgres import fresh_database
 
 LIMITS = Limits(max_bytes=1000)
 

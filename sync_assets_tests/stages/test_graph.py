@@ -26,8 +26,8 @@ from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.stages import Report, Stream
 from sync_assets.stages.graph import apply_to_graph
-from sync_assets_tests.dagster_assets.world import fresh_database
 from sync_assets_tests.laws.upstream import DAY, START, Chain, Ticket, Upstream, install, window
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stages.telling import LONG_ROLE, TellingTenants, in_graph, living
 
 _numbers = itertools.count()
