@@ -42,7 +42,7 @@ def _documents(context: dg.InitResourceContext) -> PostgresIOManager:
 
 
 def build_defs(services: Services | None = None) -> dg.Definitions:
-    """All definitions, fresh.
+    """All definitions.
 
     Args:
         services: what the assets work with; default what the environment's settings name, opened by each run.
@@ -52,7 +52,7 @@ def build_defs(services: Services | None = None) -> dg.Definitions:
         "object_storage": _object_storage,
         "documents": _documents,
     }
-    of_folder = _tree().build_defs()
+    of_folder = _of_folder()
     checks = [check for definition in of_folder.asset_checks or () for check in definition.check_keys]
     own = dg.Definitions(
         resources=resources,
@@ -67,6 +67,12 @@ def streams() -> list[Stream]:
     """Every stream that `defs/` configures."""
     found = _tree().get_all_components(of_type=SourceSync)
     return [component.stream(name) for component in found for name in component.streams]
+
+
+@cache
+def _of_folder() -> dg.Definitions:
+    """What `defs/` configures; it holds no resource, hence nothing that is open."""
+    return _tree().build_defs()
 
 
 def _tree() -> dg.ComponentTree:

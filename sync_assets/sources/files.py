@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 import httpx
 
 from sync_assets.errors import FileUnavailable, SourceError
-from sync_assets.sources.http import ApiClient, Limits, Timer, retry_after
+from sync_assets.sources.http import ApiClient, Limits, Timer, retry_after, trusted
 from sync_assets.sources.retries import retrying
 
 _REDIRECTS = 5
@@ -49,7 +49,7 @@ class FileClient:
         self._auth = auth
         self._account = account
         self._timer = timer
-        self._http = httpx.Client(timeout=limits.timeout, transport=transport)
+        self._http = httpx.Client(timeout=limits.timeout, transport=transport, verify=trusted())
         self._retry = retrying(limits.max_attempts, limits.total_timeout, limits.max_retry_wait)
         self._lock = threading.Lock()
         self._failed_in_a_row = 0

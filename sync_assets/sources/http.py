@@ -5,6 +5,7 @@ system (its own module).
 """
 
 import json
+import ssl
 import threading
 import time
 from collections import deque
@@ -127,6 +128,12 @@ class RateLimit:
     remaining: int
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """The certificates that clients trust, read once: reading them takes longer than most requests."""
+    return httpx.create_ssl_context()
+
+
 class ApiClient:
     """GET requests to one account. Safe to use from several threads.
 
@@ -163,7 +170,7 @@ class ApiClient:
         self._limits = limits
         self._failure_of = failure_of
         self._timer = timer
-        self._http = httpx.Client(auth=auth, timeout=limits.timeout, transport=transport)
+        self._http = httpx.Client(auth=auth, timeout=limits.timeout, transport=transport, verify=trusted())
         self._calls = counted.get() or Calls()
         self._slots = threading.BoundedSemaphore(limits.max_concurrent_requests)
         self._pool = ThreadPoolExecutor(limits.max_concurrent_requests, thread_name_prefix=f"{tenant}-{self.host}")

@@ -14,6 +14,7 @@ import yaml
 from sync_assets.definitions import build_defs
 from sync_assets.demo.company import DemoCompany
 from sync_assets.demo.discord_data import Permission
+from sync_assets.demo.discord_guild import DiscordGuild
 from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.server import DemoServers
 from sync_assets.demo.slack_records import new_file
@@ -45,13 +46,32 @@ def chats(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterat
 
 
 @pytest.fixture(autouse=True)
-def as_at_the_start(chats: Installation) -> Iterator[None]:
+def own_tenants(chats: Installation) -> Iterator[None]:
+    """Every test begins with the tenants file as it was."""
     yield
+    chats.write_tenants()
+
+
+@pytest.fixture
+def workspace(chats: Installation) -> Iterator[SlackWorkspace]:
+    """The Slack of acme; afterwards everything is as it was."""
+    yield chats.servers.company.slack["acme"]
+    as_at_the_start(chats, "slack")
+
+
+@pytest.fixture
+def guild(chats: Installation) -> Iterator[DiscordGuild]:
+    """The Discord of solara, likewise."""
+    yield chats.servers.company.discord["solara"]
+    as_at_the_start(chats, "discord")
+
+
+def as_at_the_start(chats: Installation, source: str) -> None:
     company = chats.servers.company
     for chat in (*company.slack.values(), *company.discord.values()):
         chat.reset()
     chats.write_tenants()
-    swept = chats.sync("--all")
+    swept = chats.sync("--source", source, "--all")
     assert (swept["failures"], swept["quarantined"]) == ([], 0)
 
 
@@ -83,9 +103,8 @@ def test_every_conversation_is_found_and_a_second_sync_does_nothing(chats: Insta
 
 
 def test_a_private_channel_is_found_by_its_members_only_and_a_new_member_costs_no_embedding(
-    chats: Installation,
+    chats: Installation, workspace: SlackWorkspace
 ) -> None:
-    workspace = chats.servers.company.slack["acme"]
     stranger = next(user for user in workspace.data.users if user not in workspace.data.members[PRIVATE])
 
     def finds(user: str) -> bool:
@@ -100,8 +119,9 @@ def test_a_private_channel_is_found_by_its_members_only_and_a_new_member_costs_n
     assert finds(stranger)
 
 
-def test_files_are_found_by_the_readers_of_their_conversation_until_they_are_deleted(chats: Installation) -> None:
-    workspace = chats.servers.company.slack["acme"]
+def test_files_are_found_by_the_readers_of_their_conversation_until_they_are_deleted(
+    chats: Installation, workspace: SlackWorkspace
+) -> None:
     stranger = next(user for user in workspace.data.users if user not in workspace.data.members[PRIVATE])
 
     def finds(name: str, user: str) -> list[tuple[str, str]]:
@@ -122,8 +142,9 @@ def test_files_are_found_by_the_readers_of_their_conversation_until_they_are_del
     assert finds(SWITCHES, stranger) == []
 
 
-def test_without_the_scope_for_files_conversations_are_stored_and_the_scope_is_named(chats: Installation) -> None:
-    workspace = chats.servers.company.slack["acme"]
+def test_without_the_scope_for_files_conversations_are_stored_and_the_scope_is_named(
+    chats: Installation, workspace: SlackWorkspace
+) -> None:
     workspace.data.scopes.remove("files:read")
     workspace.post(
         PHONES, "U08ACME003", "Here it is:", files=[new_file(workspace.data, "plan.pdf", "U08ACME003", "1.000000")]
@@ -139,8 +160,7 @@ def test_without_the_scope_for_files_conversations_are_stored_and_the_scope_is_n
     assert "Give the app the scope files:read" in record["reason"]
 
 
-def test_a_late_reply_is_found_and_leads_to_its_window(chats: Installation) -> None:
-    workspace = chats.servers.company.slack["acme"]
+def test_a_late_reply_is_found_and_leads_to_its_window(chats: Installation, workspace: SlackWorkspace) -> None:
     root = "1793696713.344038"
     workspace.post(PHONES, "U08ACME003", "The marzipan firmware fixed it.", thread_ts=root)
     synced = chats.sync("--source", "slack", "--incremental")
@@ -155,8 +175,9 @@ def test_a_late_reply_is_found_and_leads_to_its_window(chats: Installation) -> N
     assert hit["metadata"]["part_messages"] <= 10
 
 
-def test_a_channel_that_the_app_left_keeps_what_is_stored_until_it_is_excluded(chats: Installation) -> None:
-    workspace = chats.servers.company.slack["acme"]
+def test_a_channel_that_the_app_left_keeps_what_is_stored_until_it_is_excluded(
+    chats: Installation, workspace: SlackWorkspace
+) -> None:
     stored = {record_id for record_id in records(chats, "acme") if record_id.startswith(PHONES)}
     assert len(stored) > 10
     workspace.leave(PHONES, workspace.data.app_user)
@@ -171,8 +192,7 @@ def test_a_channel_that_the_app_left_keeps_what_is_stored_until_it_is_excluded(c
 
 
 @pytest.mark.parametrize("lost", ["intent", "history"])
-def test_what_discord_shows_no_more_stays_and_is_told(chats: Installation, lost: str) -> None:
-    guild = chats.servers.company.discord["solara"]
+def test_what_discord_shows_no_more_stays_and_is_told(chats: Installation, guild: DiscordGuild, lost: str) -> None:
     stored = records(chats, "solara")
     if lost == "intent":
         guild.switch_intent(False)
