@@ -19,7 +19,7 @@ import regex
 from sync_assets.vector_stores import Hit, Point
 
 # Points that are fetched to be scored, unless more hits are asked for.
-_CANDIDATES = 2000
+_CANDIDATES = 1000
 # Of a question: more words make a search slow and hardly better.
 _MOST_WORDS = 32
 _MOST_CHARACTERS = 64

@@ -30,6 +30,7 @@ _SCAN_ROWS = 2000
 _INDEX_FROM_ROWS = 1000
 _INDEX_MAX_DIMENSION = 2000
 _INDEX_MEMORY = "512MB"
+_BITMAP_MEMORY = "64MB"
 _MIN_EF_SEARCH = 200
 _MAX_EF_SEARCH = 1000
 
@@ -206,6 +207,10 @@ class PgVectorStore:
                 raise StoreError(
                     f"pgvector collection {collection.name} has no words to search by.", "Run sync-assets audit --heal."
                 )
+            # Rows that are read one by one have their words unpacked; those that a bitmap names have not.
+            _set(cursor, "enable_seqscan", "off")
+            _set(cursor, "enable_indexscan", "off")
+            _set(cursor, "work_mem", _BITMAP_MEMORY)
             found = ranked(text, _Words(cursor, collection, tenant, audience, filters), limit)
         return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
 
