@@ -8,6 +8,7 @@ audience may see under the filters. So nobody learns from a score what stands in
 """
 
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +33,8 @@ _SATURATION, _LENGTH_SHARE, _USUAL_LENGTH = 1.2, 0.75, 100
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _WORD = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_SPACELESS}]]+"
 _RUNS = regex.compile(rf"[{_SPACELESS}][{_SPACELESS}\p{{M}}]*|{_WORD}(?:[._@-]{_WORD})*", regex.V1)
+# The same of text that is plain ASCII, five times as fast.
+_ASCII_RUNS = re.compile(r"[0-9a-z]+(?:[._@-][0-9a-z]+)*")
 _STARTS_SPACELESS = regex.compile(rf"[{_SPACELESS}]", regex.V1)
 _CONNECTORS = regex.compile(r"[._@-]")
 
@@ -67,8 +70,9 @@ def words(text: str) -> list[str]:
     >>> words("株式会社")
     ['株式', '式会', '会社']
     """
+    folded = unicodedata.normalize("NFKC", text).casefold()
     found: list[str] = []
-    for run in _RUNS.findall(unicodedata.normalize("NFKC", text).casefold()):
+    for run in (_ASCII_RUNS if folded.isascii() else _RUNS).findall(folded):
         if run.isascii() and run.isalnum():
             found.append(run[:_MOST_CHARACTERS])
         else:

@@ -91,6 +91,11 @@ def test_words_find_identifiers_whole_and_in_parts(store: VectorStore, collectio
         assert set(told(store, collection, text)) == expected | ({"6"} if text == "10.0.0.1" else set()), text
 
 
+@given(st.text(st.characters(max_codepoint=127)))
+def test_words_are_the_same_whatever_stands_beside_them(text: str) -> None:
+    assert [*words(text), "é"] == words(f"{text} é")
+
+
 def test_scores_are_bm25_over_title_and_text_best_first(store: VectorStore, collection: Collection) -> None:
     points = [
         make(1, title="VPN", text="vpn vpn vpn is slow"),
