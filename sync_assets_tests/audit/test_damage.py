@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from sync_assets.audit import AuditScope, audit
 from sync_assets.audit.healing import prepare
 from sync_assets.documents import Visibility
-from sync_assets.vector_stores import Point
+from sync_assets.vector_stores import Audience, Point
 from sync_assets_tests.audit.world import DIMENSION, NewWorld, World, drop, put
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode):UserWarning")
 
+EVERYBODY = Audience(visibility=Visibility.INTERNAL)
 RELAXED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
@@ -30,6 +31,8 @@ def alterations(payload: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "metadata": {**payload, "metadata": {**payload["metadata"], "status": "closed"}},
         "shown to nobody": {**payload, "readers": ["nobody at all"]},
         "found by nothing": {**payload, "facets": ["status=other"]},
+        "found by no word": {**payload, "terms": ["other"]},
+        "written before there were words": {name: value for name, value in payload.items() if name != "terms"},
         "visibility": {**payload, "visibility": "internal", "readers": ["internal"]},
         "another document": {**payload, "document_id": "somebody_freshdesk_1"},
         "another record": {**payload, "record_id": "4711"},
@@ -106,6 +109,16 @@ def test_every_alteration_of_a_payload_is_found_and_healed(new_world: NewWorld, 
     world = new_world()
     broken = {(place, 0): ("altered", ALTERED[number]) for place, number in enumerate(chosen)}
     check_damage(world, broken, strangers=0)
+
+
+def test_points_of_an_older_version_are_found_by_words_after_a_heal(new_world: NewWorld) -> None:
+    world = new_world()
+    break_chunk(world, world.chunks("1")[0], "altered", "written before there were words")
+    text = world.contents()[world.chunks("1")[0]][0]["text"]
+    asked = (world.registered.collection, world.tenant, EVERYBODY, text, 1)
+    assert [hit.chunk_id for hit in world.opened.search_text(*asked)] != [world.chunks("1")[0]]
+    assert world.heal()["embeddings"].total("embedded") == 0
+    assert [hit.chunk_id for hit in world.opened.search_text(*asked)] == [world.chunks("1")[0]]
 
 
 @given(st.dictionaries(places, damages, max_size=8), st.integers(0, 2))

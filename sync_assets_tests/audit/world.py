@@ -144,12 +144,16 @@ def put(
             _put_in_postgres(store, name, tenant, {**payload, "chunk_id": chunk_id}, vector)
         case ChromaStore():
             beside = {"document_id", "content_hash", "payload_hash", "readers", "facets"}
-            packed = {key: value for key, value in payload.items() if key not in {*beside, "text"}}
+            has_words = "terms" in payload  # else it lies there as older versions of this program wrote it
+            document = f" {' '.join(payload['terms'])} " if has_words else payload["text"]
+            packed = {key: value for key, value in payload.items() if key not in {*beside, "terms"}}
+            if not has_words:
+                del packed["text"]
             metadata = {key: payload[key] for key in beside} | {"point": dump_json(packed)}
             with store._clients.opened(writes=(f"tenant-{tenant}", name)) as chroma:
                 found = chroma.found(f"tenant-{tenant}", name)
                 assert found is not None
-                found.upsert([chunk_id], [np.asarray(vector, np.float32)], [metadata], [payload["text"]])
+                found.upsert([chunk_id], [np.asarray(vector, np.float32)], [metadata], [document])
         case _:
             raise AssertionError(store)
 
@@ -158,6 +162,7 @@ def _put_in_postgres(
     store: PgVectorStore, name: str, tenant: str, values: Mapping[str, Any], vector: Sequence[float]
 ) -> None:
     row = {
+        "terms": [],
         **values,
         "tenant": tenant,
         "metadata": Jsonb(values["metadata"]),
