@@ -14,6 +14,7 @@ from sync_assets.documents import document_id
 from sync_assets.embedding.cache import EmbeddingCache
 from sync_assets.hashing import text_hash
 from sync_assets.vector_stores import Point, StoredPoint
+from sync_assets.vector_stores.lexical import terms
 from sync_assets.vector_stores.matching import facets, readers
 
 Flaw = Literal["altered", "vector"]
@@ -107,6 +108,7 @@ def _is_in_place(stored: StoredPoint, point: Point, tenant: str) -> bool:
         and stored.chunk_id == chunk_id(point.document_id, point.path)
         and sorted(_words(stored.payload.get("readers"))) == readers(point)
         and sorted(_words(stored.payload.get("facets"))) == facets(point)
+        and sorted(_words(stored.payload.get("terms"))) == terms(point)
     )
 
 

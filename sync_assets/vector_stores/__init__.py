@@ -71,7 +71,7 @@ class StoredPoint(NamedTuple):
 
     Attributes:
         payload: the fields of `Point` but `chunk_id` and `vector`, with the keywords `readers` and `facets`
-            (`matching.py`); some may be missing, or of another type.
+            (`matching.py`) and `terms` (`lexical.py`); some may be missing, or of another type.
         vector: float32, as the store keeps it; None where it has none.
     """
 
@@ -94,7 +94,9 @@ class Audience(BaseModel):
 
 
 class Hit(BaseModel):
-    """One search result. `score` is the cosine similarity, -1..1, higher is nearer."""
+    """One point that was found. Higher scores are better: `search` gives the cosine similarity, -1..1, `search_text` a
+    BM25 score above 0, and `get` 0.0.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -182,11 +184,38 @@ class VectorStore(Protocol):
             limit: at most so many hits; below 1 none.
             filters: each key equal to its value, all of them; keys are `source`, `stream`, `document_id`, `record_id`,
                 `role`, or any metadata key. A metadata list matches when it contains the value; a list as value asks
-                for all its items. Values are compared as text where either side is text (`matching.py`).
+                for all its items, `AnyOf` for one of several values, `Between` for a date in a range. Values are
+                compared as text where either side is text (`matching.py`).
 
         Returns:
             `limit` hits when that many exist, whatever the filters.
         """
+        ...
+
+    def search_text(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        text: str,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """The points whose title and text have words of `text`, by BM25 (`lexical.py`), best first; ties by chunk id.
+
+        Points that were written before there was a search by words are found after `sync-assets audit --heal`.
+
+        Args:
+            limit: at most so many hits; below 1 none.
+            filters: as in `search`.
+
+        Returns:
+            `limit` hits when that many exist; none where `text` has no words.
+        """
+        ...
+
+    def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
+        """Points by id, each once and in the order asked; those that the audience may not see are left out."""
         ...
 
     def finish_load(self, collection: Collection, tenant: str) -> None:

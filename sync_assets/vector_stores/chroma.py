@@ -1,11 +1,10 @@
 """Chroma, in this process or as a server: a database for each tenant, a collection of the same name in each.
 
-What belongs here: how a point lies in Chroma and how the protocol is said in its words. What does not: how a Chroma is
-reached (`chroma_clients.py`).
+What belongs here: how the protocol is said in Chroma's words. What does not: how a point lies in it
+(`chroma_points.py`), and how a Chroma is reached (`chroma_clients.py`).
 
 A catalogue, a database of our own with an empty collection for each that was made, knows collections that no tenant has
-anything in yet, and carries their fingerprints. A point's text is Chroma's document, everything else that a search
-returns is one JSON string in its metadata, and beside it stand only the keys that are asked for.
+anything in yet, and carries their fingerprints.
 """
 
 import hashlib
@@ -17,10 +16,21 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from sync_assets.batches import dump_json, load_json
+from sync_assets.batches import load_json
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
-from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
+from sync_assets.vector_stores.chroma_points import (
+    document_of,
+    having,
+    hit_of,
+    metadata_of,
+    payload_of,
+    slices,
+    vector_of,
+    visible_to,
+)
+from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked
+from sync_assets.vector_stores.matching import wanted_ids
 from sync_assets.vector_stores.ranking import Found, best
 
 if TYPE_CHECKING:
@@ -34,11 +44,8 @@ _TENANT_DATABASE = "tenant-"
 # Chroma's own rule for names, but for capitals and the dot.
 _READABLE_TENANT = re.compile(r"[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?")
 _VALID_NAME = re.compile(r"[a-z0-9][a-z0-9_]+[a-z0-9]")
-# Chroma takes no empty list. No audience asks for this one.
-_NOBODY = ["nobody"]
 _ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
-_CONDITIONS_AT_ONCE = 100
 # SQLite takes 32,766 variables in a statement; who asks for more gets the exact answer.
 _MOST_RESULTS = 10_000
 
@@ -61,7 +68,7 @@ class ChromaStore:
         if not points:
             return
         last = {point.chunk_id: point for point in points}
-        vectors = np.stack([_vector(point) for point in last.values()])
+        vectors = np.stack([vector_of(point) for point in last.values()])
         with self._writing(collection, tenant) as chroma:
             _check_catalogue(chroma, collection)
             stored = _made(chroma, _database(tenant), collection)
@@ -70,8 +77,8 @@ class ChromaStore:
                 stored.upsert(
                     ids=[point.chunk_id for point in some],
                     embeddings=vectors[start : start + chroma.max_batch],
-                    documents=[point.text for point in some],
-                    metadatas=[_metadata(point) for point in some],
+                    documents=[document_of(point) for point in some],
+                    metadatas=[metadata_of(point) for point in some],
                 )
 
     def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
@@ -80,11 +87,12 @@ class ChromaStore:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return
-            for ids in _slices(list(last), chroma.max_batch):
+            for ids in slices(list(last), chroma.max_batch):
                 known = stored.get(ids, include=[])["ids"]
                 if known:
                     some = [last[chunk_id] for chunk_id in known]
-                    chroma.update(stored, known, [point.text for point in some], [_metadata(point) for point in some])
+                    documents = [document_of(point) for point in some]
+                    chroma.update(stored, known, documents, [metadata_of(point) for point in some])
 
     def delete(self, collection: Collection, tenant: str, chunk_ids: Sequence[str]) -> None:
         if not chunk_ids:
@@ -92,7 +100,7 @@ class ChromaStore:
         with self._writing(collection, tenant) as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is not None:
-                for ids in _slices(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
+                for ids in slices(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
                     stored.delete(ids)
 
     def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
@@ -101,7 +109,7 @@ class ChromaStore:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return 0
-            for documents in _slices(list(keep), _DOCUMENTS_AT_ONCE):
+            for documents in slices(list(keep), _DOCUMENTS_AT_ONCE):
                 kept = {(document, chunk_id) for document in documents for chunk_id in keep[document]}
                 where = {"document_id": {"$in": documents}}
                 others = [
@@ -109,7 +117,7 @@ class ChromaStore:
                     for chunk_id, metadata in _pages(stored, where)
                     if (metadata["document_id"], chunk_id) not in kept
                 ]
-                for ids in _slices(others, chroma.max_batch):
+                for ids in slices(others, chroma.max_batch):
                     stored.delete(ids)
                 gone += len(others)
         return gone
@@ -145,15 +153,15 @@ class ChromaStore:
     def scan_points(self, collection: Collection, tenant: str) -> Iterator[StoredPoint]:
         for answer in self._scanned(collection, tenant, ["metadatas", "documents", "embeddings"]):
             columns = (answer[name] for name in ("ids", "metadatas", "documents", "embeddings"))
-            for chunk_id, metadata, text, vector in zip(*columns, strict=True):
-                yield StoredPoint(chunk_id, _payload(metadata or {}, text), np.asarray(vector, np.float32))
+            for chunk_id, metadata, document, vector in zip(*columns, strict=True):
+                yield StoredPoint(chunk_id, payload_of(metadata or {}, document), np.asarray(vector, np.float32))
 
     def _scanned(self, collection: Collection, tenant: str, include: Sequence[Any]) -> Iterator[Any]:
         """Pages of a tenant's points. Ids are listed first: pages by offset shift when something is written."""
         with self._clients.opened() as chroma:
             stored = _stored(chroma, collection, tenant)
             chunk_ids = [] if stored is None else [chunk_id for chunk_id, _ in _pages(stored, None, [])]
-        for ids in _slices(chunk_ids, _ROWS):
+        for ids in slices(chunk_ids, _ROWS):
             with self._clients.opened() as chroma:
                 stored = _stored(chroma, collection, tenant)
                 answer = None if stored is None else stored.get(ids, include=list(include))
@@ -169,15 +177,44 @@ class ChromaStore:
         limit: int,
         filters: Mapping[str, Any] | None = None,
     ) -> list[Hit]:
-        where = _where(audience, filters or {})
+        visible = visible_to(audience, filters)
         query = vector.astype(np.float32)
         with self._clients.opened() as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is None or limit < 1:
                 return []
             ask = {True: _nearest_exactly, False: _nearest}
-            found = best(lambda asked, exact: ask[exact](stored, where, query, asked), limit)
-        return [_hit(one) for one in found]
+            found = best(lambda asked, exact: ask[exact](stored, visible, query, asked), limit)
+        return [hit_of(one.score, one.chunk_id, one.payload, one.payload["document"]) for one in found]
+
+    def search_text(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        text: str,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            if stored is None:
+                return []
+            found = ranked(text, _Words(stored, visible_to(audience, filters)), limit)
+        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+
+    def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
+        ids = wanted_ids(chunk_ids)
+        found: dict[str, Hit] = {}
+        with self._clients.opened() as chroma:
+            stored = _stored(chroma, collection, tenant)
+            if stored is None:
+                return []
+            for some in slices(ids, _ROWS):
+                answer: Any = stored.get(some, where=visible_to(audience), include=["metadatas", "documents"])
+                columns = (answer[name] for name in ("ids", "metadatas", "documents"))
+                found |= {one: hit_of(0.0, one, *rest) for one, *rest in zip(*columns, strict=True)}
+        return [found[chunk_id] for chunk_id in ids if chunk_id in found]
 
     def finish_load(self, collection: Collection, tenant: str) -> None:
         """Chroma completes its indexes by itself."""
@@ -187,6 +224,28 @@ class ChromaStore:
 
     def _writing(self, collection: Collection, tenant: str) -> "AbstractContextManager[Chroma]":
         return self._clients.opened(writes=(_database(tenant), _name(collection)))
+
+
+class _Words:
+    """`lexical.Words` of the points of a tenant that `visible` selects."""
+
+    def __init__(self, stored: "ChromaCollection", visible: dict[str, Any]) -> None:
+        self._stored = stored
+        self._visible = visible
+
+    def count(self, groups: Sequence[AnyWord]) -> int:
+        # Chroma counts nothing under a condition.
+        found: Any = self._stored.get(where=self._visible, where_document=having(groups), include=[])
+        return len(found["ids"])
+
+    def texts(self, groups: Sequence[AnyWord], limit: int) -> Iterator[tuple[str, str, str]]:
+        found: Any = self._stored.get(
+            where=self._visible, where_document=having(groups), limit=limit, include=["metadatas"]
+        )
+        for chunk_id, metadata in _rows(found):
+            point = load_json(metadata["point"])
+            if "text" in point:  # else an older version of this program wrote it, without its words
+                yield chunk_id, point["title"], point["text"]
 
 
 def open_store(settings: "Settings") -> VectorStore:
@@ -232,41 +291,6 @@ def _check_catalogue(chroma: "Chroma", collection: Collection) -> None:
         raise StoreError(f"Chroma collection {collection.name} does not exist.", "Call ensure_collection first.")
 
 
-def _metadata(point: Point) -> dict[str, Any]:
-    """Always the same keys: Chroma keeps those that a later write does not name."""
-    beside = {"chunk_id", "document_id", "content_hash", "payload_hash", "text", "vector"}
-    return {
-        "document_id": point.document_id,
-        "content_hash": point.content_hash,
-        "payload_hash": point.payload_hash,
-        "point": dump_json(point.model_dump(mode="json", exclude=beside)),
-        "facets": facets(point),
-        "readers": readers(point) or _NOBODY,
-    }
-
-
-def _vector(point: Point) -> np.ndarray:
-    if point.vector is None:
-        raise ValueError(f"chunk {point.chunk_id} has no vector")
-    return point.vector.astype(np.float32)
-
-
-def _where(audience: Audience, filters: Mapping[str, Any]) -> dict[str, Any]:
-    seen_by = [{"readers": {"$contains": reader}} for reader in wanted_readers(audience)]
-    asked = [{"facets": {"$contains": facet}} for facet in wanted_facets(filters)]
-    return _joined("$and", [_joined("$or", seen_by), *asked])
-
-
-def _joined(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Conditions as a tree: Chroma takes no single one, and SQLite no expression deeper than 1,000."""
-    if len(conditions) == 1:
-        return conditions[0]
-    if len(conditions) <= _CONDITIONS_AT_ONCE:
-        return {operator: conditions}
-    branches = [_joined(operator, some) for some in _slices(conditions, _CONDITIONS_AT_ONCE)]
-    return _joined(operator, branches)
-
-
 def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:
     answer: Any = stored.query(
         query_embeddings=[vector],
@@ -276,8 +300,8 @@ def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarr
     )
     columns = (answer[name][0] for name in ("ids", "distances", "metadatas", "documents"))
     return [
-        Found(1.0 - distance, chunk_id, {**metadata, "text": text})
-        for chunk_id, distance, metadata, text in zip(*columns, strict=True)
+        Found(1.0 - distance, chunk_id, {**metadata, "document": document})
+        for chunk_id, distance, metadata, document in zip(*columns, strict=True)
     ]
 
 
@@ -293,38 +317,14 @@ def _nearest_exactly(stored: "ChromaCollection", where: dict[str, Any], vector: 
         nearest = sorted([*nearest, *((-float(s), i) for s, i in zip(scores, answer["ids"], strict=True))])[:asked]
         offset += len(answer["ids"])
     found: list[Found] = []
-    for some in _slices(nearest, _ROWS):
+    for some in slices(nearest, _ROWS):
         answer = stored.get([chunk_id for _, chunk_id in some], include=["metadatas", "documents"])
         columns = (answer[name] for name in ("ids", "metadatas", "documents"))
-        rows = {chunk_id: {**metadata, "text": text} for chunk_id, metadata, text in zip(*columns, strict=True)}
+        rows = {
+            chunk_id: {**metadata, "document": document} for chunk_id, metadata, document in zip(*columns, strict=True)
+        }
         found += [Found(-score, chunk_id, rows[chunk_id]) for score, chunk_id in some if chunk_id in rows]
     return found
-
-
-def _hit(found: Found) -> Hit:
-    payload = found.payload
-    return Hit.model_validate(
-        {
-            **load_json(payload["point"]),
-            "score": found.score,
-            "chunk_id": found.chunk_id,
-            "document_id": payload["document_id"],
-            "text": payload["text"],
-        }
-    )
-
-
-def _payload(metadata: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    """What lies in Chroma of a point, under the names that a point has; a part that can't be read is left out."""
-    plain = {name: value for name, value in metadata.items() if name not in ("point", "text")}
-    plain["text"] = text
-    if plain.get("readers") == _NOBODY:
-        plain["readers"] = []
-    try:
-        packed = load_json(metadata["point"])
-    except (KeyError, TypeError, ValueError):
-        packed = None
-    return {**packed, **plain} if isinstance(packed, dict) else plain
 
 
 def _pages(
@@ -342,11 +342,6 @@ def _pages(
 
 def _rows(answer: Any) -> Iterator[tuple[str, Any]]:
     return zip(answer["ids"], answer["metadatas"] or [None] * len(answer["ids"]), strict=True)
-
-
-def _slices(rows: Sequence[Any], size: int) -> Iterator[Any]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def _config(collection: Collection) -> dict[str, Any]:

@@ -1,17 +1,13 @@
 """PostgreSQL with pgvector: one table for each collection, one partition of it for each tenant.
 
-What belongs here: the tables, their indexes and every statement on them, all in the schema `vectors`. Names are quoted
-as identifiers, what a definition carries is quoted as a literal, and every value of other statements is a parameter.
-A table's comment keeps the dimension and fingerprint of its collection. Names of partitions hold a `:`, which a
-collection's own name can't.
+What belongs here: connections, transactions and what is done in each, all in the schema `vectors`. What does not: how a
+statement reads (`pgvector_tables.py`). A table's comment keeps the dimension and fingerprint of its collection.
 """
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
-from uuid import UUID
 
 import numpy as np
 import orjson
@@ -19,11 +15,12 @@ import psycopg
 from pgvector.psycopg import register_vector
 from psycopg import sql
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
-from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
+from sync_assets.vector_stores import pgvector_tables as tables
+from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked
+from sync_assets.vector_stores.matching import wanted_ids
 
 if TYPE_CHECKING:
     from sync_assets.settings import Settings
@@ -36,100 +33,9 @@ _INDEX_MEMORY = "512MB"
 _MIN_EF_SEARCH = 200
 _MAX_EF_SEARCH = 1000
 
-_TYPES = {
-    "chunk_id": "uuid",
-    "document_id": "text",
-    "source": "text",
-    "stream": "text",
-    "record_id": "text",
-    "path": "text",
-    "role": "text",
-    "text": "text",
-    "title": "text",
-    "url": "text",
-    "visibility": "text",
-    "principals": "text[]",
-    "metadata": "jsonb",
-    "content_hash": "text",
-    "payload_hash": "text",
-    "readers": "text[]",
-    "facets": "text[]",
-}
-_PAYLOAD = list(_TYPES)
-
-_TABLE = sql.SQL("""
-    CREATE TABLE {table} (
-        tenant text NOT NULL,
-        chunk_id uuid NOT NULL,
-        document_id text NOT NULL,
-        source text NOT NULL,
-        stream text NOT NULL,
-        record_id text NOT NULL,
-        path text NOT NULL,
-        role text NOT NULL,
-        text text NOT NULL,
-        title text NOT NULL,
-        url text,
-        visibility text NOT NULL,
-        principals text[] NOT NULL,
-        metadata jsonb NOT NULL,
-        content_hash text NOT NULL,
-        payload_hash text NOT NULL,
-        readers text[] NOT NULL,
-        facets text[] NOT NULL,
-        embedding vector({dimension}) NOT NULL,
-        PRIMARY KEY (tenant, chunk_id)
-    ) PARTITION BY LIST (tenant);
-    CREATE INDEX ON {table} (tenant, document_id);
-    CREATE INDEX ON {table} USING gin (facets, readers);
-    COMMENT ON TABLE {table} IS {config}
-""")
-
-# Attaching a table, unlike creating it as a partition, waits for no reader of the other tenants.
-_PARTITION = sql.SQL("""
-    CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS);
-    ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES IN ({tenant})
-""")
-
-_UPSERT = sql.SQL("""
-    INSERT INTO {table} (tenant, {columns})
-    SELECT %s, {columns} FROM staging
-    ON CONFLICT (tenant, chunk_id) DO UPDATE SET {replaced}
-""")
-
-_UPDATE = sql.SQL("""
-    UPDATE {table} AS stored SET {replaced} FROM staging AS excluded
-    WHERE stored.tenant = %s AND stored.chunk_id = excluded.chunk_id
-""")
-
-_DELETE_OTHERS = sql.SQL("""
-    WITH keep AS (SELECT * FROM unnest(%(documents)s::text[], %(chunks)s::uuid[]) AS keep (document_id, chunk_id))
-    DELETE FROM {table} AS stored
-    WHERE tenant = %(tenant)s
-      AND document_id = ANY(%(all_documents)s)
-      AND NOT EXISTS (
-          SELECT FROM keep WHERE keep.document_id = stored.document_id AND keep.chunk_id = stored.chunk_id
-      )
-""")
-
-_SEARCH = sql.SQL("""
-    SELECT 1 - (embedding <=> %(vector)s) AS score, chunk_id::text, document_id, source, stream, record_id, path, role,
-           text, title, url, visibility, metadata
-    FROM {table}
-    WHERE tenant = %(tenant)s AND readers && %(readers)s::text[] AND facets @> %(facets)s::text[]
-    ORDER BY embedding <=> %(vector)s, chunk_id
-    LIMIT %(limit)s
-""")
-
-# From each tenant to the next one, by the primary key: no row but the first of each is read.
-_TENANTS = sql.SQL("""
-    WITH RECURSIVE found AS (
-        SELECT min(tenant) AS tenant FROM {table}
-        UNION ALL
-        SELECT (SELECT min(tenant) FROM {table} WHERE tenant > found.tenant) FROM found WHERE found.tenant IS NOT NULL
-    )
-    SELECT tenant FROM found WHERE tenant IS NOT NULL
-""")
+_HAS_COLUMN = """
+    SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s AND NOT attisdropped)
+"""
 
 _HAS_VECTOR_INDEX = """
     SELECT EXISTS (
@@ -159,16 +65,19 @@ class PgVectorStore:
         self._connection: psycopg.Connection | None = None
 
     def ensure_collection(self, collection: Collection) -> None:
-        table = _table(collection)
+        table, index = tables.table(collection), tables.words_index(collection)
         config = orjson.dumps({"dimension": collection.dimension, "fingerprint": collection.fingerprint}).decode()
         with self._transaction() as cursor:
             _lock(cursor, "vectors")
             cursor.execute("CREATE SCHEMA IF NOT EXISTS vectors")
             if not _exists(cursor, collection.name):
-                definition = _TABLE.format(
-                    table=table, dimension=sql.Literal(collection.dimension), config=sql.Literal(config)
+                dimension = sql.Literal(collection.dimension)
+                definition = tables.TABLE.format(
+                    table=table, index=index, dimension=dimension, config=sql.Literal(config)
                 )
                 cursor.execute(definition)
+            elif not _value(cursor, _HAS_COLUMN, (table.as_string(), "terms")):
+                cursor.execute(tables.ADD_TERMS.format(table=table, index=index))
             stored = _value(cursor, "SELECT obj_description(to_regclass(%s), 'pg_class')", (table.as_string(),))
         if stored != config:
             raise FingerprintMismatch(
@@ -179,26 +88,31 @@ class PgVectorStore:
     def upsert(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         if not points:
             return
-        columns = [*_PAYLOAD, "embedding"]
+        columns = [*tables.PAYLOAD, "embedding"]
         self._ensure_partition(collection, tenant)
         with self._transaction() as cursor:
-            _stage(cursor, columns, [_row(point, columns) for point in _last_of_each(points)])
-            statement = _UPSERT.format(table=_table(collection), columns=_names(columns), replaced=_replaced(columns))
+            tables.stage(cursor, columns, [tables.row(point, columns) for point in _last_of_each(points)])
+            statement = tables.UPSERT.format(
+                table=tables.table(collection), columns=tables.names(columns), replaced=tables.replaced(columns)
+            )
             cursor.execute(statement, (tenant,))
 
     def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         if not points:
             return
         with self._transaction() as cursor:
-            _stage(cursor, _PAYLOAD, [_row(point, _PAYLOAD) for point in _last_of_each(points)])
-            cursor.execute(_UPDATE.format(table=_table(collection), replaced=_replaced(_PAYLOAD)), (tenant,))
+            tables.stage(cursor, tables.PAYLOAD, [tables.row(point, tables.PAYLOAD) for point in _last_of_each(points)])
+            cursor.execute(
+                tables.UPDATE.format(table=tables.table(collection), replaced=tables.replaced(tables.PAYLOAD)),
+                (tenant,),
+            )
 
     def delete(self, collection: Collection, tenant: str, chunk_ids: Sequence[str]) -> None:
         if not chunk_ids:
             return
         statement = sql.SQL("DELETE FROM {table} WHERE tenant = %s AND chunk_id = ANY(%s::uuid[])")
         with self._transaction() as cursor:
-            cursor.execute(statement.format(table=_table(collection)), (tenant, list(chunk_ids)))
+            cursor.execute(statement.format(table=tables.table(collection)), (tenant, list(chunk_ids)))
 
     def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
         if not keep:
@@ -211,35 +125,35 @@ class PgVectorStore:
             "chunks": [chunk for _, chunk in pairs],
         }
         with self._transaction() as cursor:
-            return cursor.execute(_DELETE_OTHERS.format(table=_table(collection)), values).rowcount
+            return cursor.execute(tables.DELETE_OTHERS.format(table=tables.table(collection)), values).rowcount
 
     def drop_tenant(self, collection: Collection, tenant: str) -> None:
         with self._transaction() as cursor:
             _lock(cursor, "vectors")
-            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_partition(collection, tenant)))
+            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables.partition(collection, tenant)))
 
     def tenants(self, collection: Collection) -> set[str]:
         with self._transaction() as cursor:
             if not _exists(cursor, collection.name):
                 return set()
-            return {row["tenant"] for row in cursor.execute(_TENANTS.format(table=_table(collection)))}
+            return {row["tenant"] for row in cursor.execute(tables.TENANTS.format(table=tables.table(collection)))}
 
     def count(self, collection: Collection, tenant: str) -> int:
-        statement = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(_table(collection))
+        statement = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(tables.table(collection))
         with self._transaction() as cursor:
             return _value(cursor, statement, (tenant,))
 
     def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
         statement = sql.SQL(
             "SELECT chunk_id::text, document_id, content_hash, payload_hash FROM {} WHERE tenant = %s"
-        ).format(_table(collection))
+        ).format(tables.table(collection))
         for row in self._streamed(statement, tenant):
             yield StoredChunk(**row)
 
     def scan_points(self, collection: Collection, tenant: str) -> Iterator[StoredPoint]:
-        columns = _names([*_PAYLOAD, "embedding"])
-        statement = sql.SQL("SELECT {} FROM {} WHERE tenant = %s").format(columns, _table(collection))
+        statement = sql.SQL("SELECT * FROM {} WHERE tenant = %s").format(tables.table(collection))
         for row in self._streamed(statement, tenant):
+            del row["tenant"]
             yield StoredPoint(str(row.pop("chunk_id")), row, np.asarray(row.pop("embedding").to_list(), np.float32))
 
     def _streamed(self, statement: sql.Composed, tenant: str) -> Iterator[dict[str, Any]]:
@@ -265,14 +179,9 @@ class PgVectorStore:
     ) -> list[Hit]:
         if limit < 1:
             return []
-        statement = _SEARCH.format(table=_table(collection))
-        values = {
-            "tenant": tenant,
-            "readers": wanted_readers(audience),
-            "facets": wanted_facets(filters or {}),
-            "vector": vector.astype(np.float32),
-            "limit": limit,
-        }
+        visible, values = tables.visible(tenant, audience, filters)
+        statement = tables.SEARCH.format(hit=tables.HIT, table=tables.table(collection), visible=visible)
+        values |= {"vector": vector.astype(np.float32), "limit": limit}
         with self._transaction() as cursor:
             _set(cursor, "hnsw.iterative_scan", "strict_order")
             _set(cursor, "hnsw.ef_search", str(min(max(_MIN_EF_SEARCH, limit), _MAX_EF_SEARCH)))
@@ -283,8 +192,34 @@ class PgVectorStore:
                 rows = cursor.execute(statement, values).fetchall()
         return [Hit(**row) for row in rows]
 
+    def search_text(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        text: str,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        with self._transaction() as cursor:
+            if not _value(cursor, _HAS_COLUMN, (tables.table(collection).as_string(), "terms")):
+                raise StoreError(
+                    f"pgvector collection {collection.name} has no words to search by.", "Run sync-assets audit --heal."
+                )
+            found = ranked(text, _Words(cursor, collection, tenant, audience, filters), limit)
+        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+
+    def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
+        ids = wanted_ids(chunk_ids)
+        visible, values = tables.visible(tenant, audience, None)
+        statement = tables.GET.format(hit=tables.HIT, table=tables.table(collection), visible=visible)
+        with self._transaction() as cursor:
+            rows = cursor.execute(statement, {**values, "ids": ids}).fetchall()
+        found = {row["chunk_id"]: Hit(**row) for row in rows}
+        return [found[chunk_id] for chunk_id in ids if chunk_id in found]
+
     def finish_load(self, collection: Collection, tenant: str) -> None:
-        name, partition = _partition_name(collection, tenant), _partition(collection, tenant)
+        name, partition = tables.partition_name(collection, tenant), tables.partition(collection, tenant)
         counted = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT %s) AS first_rows").format(partition)
         with self._transaction() as cursor:
             _lock(cursor, name)
@@ -305,14 +240,16 @@ class PgVectorStore:
                 self._connection = None
 
     def _ensure_partition(self, collection: Collection, tenant: str) -> None:
-        name = _partition_name(collection, tenant)
+        name = tables.partition_name(collection, tenant)
         with self._transaction() as cursor:
             if _exists(cursor, name):
                 return
             _lock(cursor, "vectors")
             if not _exists(cursor, name):
-                definition = _PARTITION.format(
-                    partition=_partition(collection, tenant), table=_table(collection), tenant=sql.Literal(tenant)
+                definition = tables.PARTITION.format(
+                    partition=tables.partition(collection, tenant),
+                    table=tables.table(collection),
+                    tenant=sql.Literal(tenant),
                 )
                 cursor.execute(definition)
 
@@ -340,6 +277,32 @@ class PgVectorStore:
             cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
         register_vector(connection)
         return connection
+
+
+class _Words:
+    """`lexical.Words` of what an audience may see of a tenant, under filters."""
+
+    def __init__(
+        self,
+        cursor: psycopg.Cursor[dict[str, Any]],
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        filters: Mapping[str, Any] | None,
+    ) -> None:
+        self._cursor = cursor
+        self._table = tables.table(collection)
+        self._visible = lambda groups: tables.visible(tenant, audience, filters, groups)
+
+    def count(self, groups: Sequence[AnyWord]) -> int:
+        visible, values = self._visible(groups)
+        return _value(self._cursor, tables.COUNT.format(table=self._table, visible=visible), values)
+
+    def texts(self, groups: Sequence[AnyWord], limit: int) -> Iterator[tuple[str, str, str]]:
+        visible, values = self._visible(groups)
+        statement = tables.TEXTS.format(table=self._table, visible=visible)
+        for row in self._cursor.execute(statement, {**values, "limit": limit}):
+            yield row["chunk_id"], row["title"], row["text"]
 
 
 def open_store(settings: "Settings") -> VectorStore:
@@ -371,7 +334,9 @@ def _set(cursor: psycopg.Cursor[Any], name: str, value: str) -> None:
 
 
 def _value(
-    cursor: psycopg.Cursor[dict[str, Any]], statement: LiteralString | sql.Composed, values: Sequence[Any]
+    cursor: psycopg.Cursor[dict[str, Any]],
+    statement: LiteralString | sql.Composed,
+    values: Sequence[Any] | Mapping[str, Any],
 ) -> Any:
     """The only column of the only row that a statement gives."""
     (row,) = cursor.execute(statement, values).fetchall()
@@ -385,63 +350,6 @@ def _exists(cursor: psycopg.Cursor[dict[str, Any]], name: str) -> bool:
     return _value(cursor, statement, (name,))
 
 
-def _stage(cursor: psycopg.Cursor[Any], columns: list[str], rows: list[list[Any]]) -> None:
-    """Copy rows into the temporary table `staging`, which goes with the transaction."""
-    types = [_TYPES.get(column, "vector") for column in columns]
-    definition = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))  # pyright: ignore[reportArgumentType]
-        for column, kind in zip(columns, types, strict=True)
-    )
-    cursor.execute(sql.SQL("CREATE TEMPORARY TABLE staging ({}) ON COMMIT DROP").format(definition))
-    with cursor.copy(sql.SQL("COPY staging ({}) FROM STDIN (FORMAT BINARY)").format(_names(columns))) as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
-
-
-def _row(point: Point, columns: list[str]) -> list[Any]:
-    """Values of a point in the order of `columns`.
-
-    Raises:
-        ValueError: a vector is asked for and the point has none.
-    """
-    if "embedding" in columns and point.vector is None:
-        raise ValueError(f"chunk {point.chunk_id} has no vector")
-    made = {
-        "chunk_id": UUID(point.chunk_id),
-        "visibility": point.visibility.value,
-        "metadata": Jsonb(point.metadata),
-        "readers": readers(point),
-        "facets": facets(point),
-        "embedding": point.vector,
-    }
-    return [made[column] if column in made else getattr(point, column) for column in columns]
-
-
 def _last_of_each(points: Sequence[Point]) -> list[Point]:
     """The points without those that a later one replaces."""
     return list({point.chunk_id: point for point in points}.values())
-
-
-def _table(collection: Collection) -> sql.Identifier:
-    return sql.Identifier("vectors", collection.name)
-
-
-def _partition_name(collection: Collection, tenant: str) -> str:
-    """The table of a tenant: 63 bytes at most, whatever the tenant's name holds."""
-    return f"{collection.name}:{hashlib.blake2b(tenant.encode(), digest_size=7).hexdigest()}"
-
-
-def _partition(collection: Collection, tenant: str) -> sql.Identifier:
-    return sql.Identifier("vectors", _partition_name(collection, tenant))
-
-
-def _names(columns: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, columns))
-
-
-def _replaced(columns: list[str]) -> sql.Composed:
-    """`SET` list that takes every column but the key from the new row."""
-    return sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in columns if column != "chunk_id"
-    )

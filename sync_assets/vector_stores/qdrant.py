@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
-from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
+from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked, terms
+from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_ids, wanted_readers
 from sync_assets.vector_stores.ranking import Found, best
 
 if TYPE_CHECKING:
     from sync_assets.settings import Settings
 
 TENANT_FIELD = "tenant"
-KEYWORD_FIELDS = (TENANT_FIELD, "document_id", "readers", "facets")
+KEYWORD_FIELDS = (TENANT_FIELD, "document_id", "readers", "facets", "terms")
 
 # More tenants than any collection has: the engines ask for a limit.
 MOST_TENANTS = 1_000_000
 
 _SCAN_ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
+HIT_FIELDS = [name for name in Hit.model_fields if name not in ("score", "chunk_id")]
 _LISTED = ["document_id", "content_hash", "payload_hash"]
 
 T = TypeVar("T")
@@ -171,16 +173,49 @@ class QdrantStore(ABC):
     ) -> list[Hit]:
         if limit < 1:
             return []
-        where = Where(
-            must=(
-                _of(tenant),
-                FieldIn("readers", tuple(wanted_readers(audience))),
-                *(FieldIn("facets", (facet,)) for facet in wanted_facets(filters or {})),
-            )
-        )
+        where = _visible(tenant, audience, filters)
         numbers = vector.astype(np.float32).tolist()
         found = best(lambda asked, exact: self._nearest(collection, where, numbers, asked, exact), limit)
         return [Hit.model_validate({**one.payload, "score": one.score, "chunk_id": one.chunk_id}) for one in found]
+
+    def search_text(
+        self,
+        collection: Collection,
+        tenant: str,
+        audience: Audience,
+        text: str,
+        limit: int,
+        filters: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        found = ranked(text, _Words(self, collection, _visible(tenant, audience, filters)), limit)
+        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+
+    def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
+        ids = wanted_ids(chunk_ids)
+        visible = _visible(tenant, audience, None)
+        found: dict[str, Hit] = {}
+        for some in slices(ids, _SCAN_ROWS):
+            where = Where(must=(*visible.must, IdIn(tuple(some))))
+            rows, _ = self._page(collection, where, HIT_FIELDS, None, len(some))
+            found |= {i: Hit.model_validate({**payload, "score": 0.0, "chunk_id": i}) for i, payload in rows}
+        return [found[chunk_id] for chunk_id in ids if chunk_id in found]
+
+
+class _Words:
+    """`lexical.Words` of the points that `visible` selects."""
+
+    def __init__(self, store: QdrantStore, collection: Collection, visible: Where) -> None:
+        self._store, self._collection, self._visible = store, collection, visible
+
+    def count(self, groups: Sequence[AnyWord]) -> int:
+        return self._store._count(self._collection, self._with(groups))
+
+    def texts(self, groups: Sequence[AnyWord], limit: int) -> Iterator[tuple[str, str, str]]:
+        rows, _ = self._store._page(self._collection, self._with(groups), ["title", "text"], None, limit)
+        return ((chunk_id, payload["title"], payload["text"]) for chunk_id, payload in rows)
+
+    def _with(self, groups: Sequence[AnyWord]) -> Where:
+        return Where(must=(*self._visible.must, *(FieldIn("terms", group) for group in groups)))
 
 
 def payload_of(tenant: str, point: Point) -> dict[str, Any]:
@@ -190,6 +225,7 @@ def payload_of(tenant: str, point: Point) -> dict[str, Any]:
         TENANT_FIELD: tenant,
         "readers": readers(point),
         "facets": facets(point),
+        "terms": terms(point),
     }
 
 
@@ -217,6 +253,12 @@ def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 def _of(tenant: str) -> FieldIn:
     return FieldIn(TENANT_FIELD, (tenant,))
+
+
+def _visible(tenant: str, audience: Audience, filters: Mapping[str, Any] | None) -> Where:
+    """What an audience may see of a tenant, under filters."""
+    asked = (FieldIn("facets", group) for group in wanted_facets(filters or {}))
+    return Where(must=(_of(tenant), FieldIn("readers", tuple(wanted_readers(audience))), *asked))
 
 
 def open_store(settings: "Settings") -> VectorStore:

@@ -17,6 +17,7 @@ import qdrant_edge as qdrant
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Collection, Point
 from sync_assets.vector_stores.qdrant import (
+    HIT_FIELDS,
     KEYWORD_FIELDS,
     MOST_TENANTS,
     TENANT_FIELD,
@@ -55,6 +56,7 @@ class QdrantEdgeStore(QdrantStore):
         with shard.turns.locked(self._lock_timeout), _engine_errors(collection):
             shard.create(collection)
             stored = shard.read_config()
+            _add_indexes(shard.opened(collection))
         wanted = _config_of(collection)
         if stored != wanted:
             raise FingerprintMismatch(
@@ -129,7 +131,7 @@ class QdrantEdgeStore(QdrantStore):
             limit,
             query=qdrant.Query.Nearest(vector),
             filter=_filter(where),
-            with_payload=True,
+            with_payload=HIT_FIELDS,
             params=qdrant.SearchParams(exact=exact),
         )
         with self._open(collection) as shard:
@@ -184,11 +186,7 @@ class _Shard:
                 optimizers=qdrant.EdgeOptimizersConfig(indexing_threshold=_EXACT_BELOW_KILOBYTES),
             ),
         )
-        for field in KEYWORD_FIELDS:
-            tenant = field == TENANT_FIELD
-            index = qdrant.KeywordIndexParams(is_tenant=tenant, enable_hnsw=tenant)
-            shard.update(qdrant.UpdateOperation.create_field_index(field, index))
-        shard.flush()
+        _add_indexes(shard)
         shard.close()
         os.replace(unfinished, self.folder)
 
@@ -215,6 +213,17 @@ def _shard_at(folder: Path) -> _Shard:
 def _shards_below(folder: Path) -> list[_Shard]:
     with _shards_lock:
         return [shard for path, shard in _shards.items() if path.parent == folder.absolute()]
+
+
+def _add_indexes(shard: qdrant.EdgeShard) -> None:
+    """Add those that a shard lacks: a new one, or one of an older version of this program."""
+    missing = [field for field in KEYWORD_FIELDS if field not in shard.info().payload_schema]
+    for field in missing:
+        tenant = field == TENANT_FIELD
+        index = qdrant.KeywordIndexParams(is_tenant=tenant, enable_hnsw=tenant)
+        shard.update(qdrant.UpdateOperation.create_field_index(field, index))
+    if missing:
+        shard.flush()
 
 
 def _config_of(collection: Collection) -> dict[str, Any]:

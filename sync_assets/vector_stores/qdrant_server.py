@@ -15,6 +15,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.vector_stores import Collection, Point
 from sync_assets.vector_stores.qdrant import (
+    HIT_FIELDS,
     KEYWORD_FIELDS,
     MOST_TENANTS,
     TENANT_FIELD,
@@ -167,7 +168,7 @@ class QdrantServerStore(QdrantStore):
                 query_filter=_filter(where),
                 search_params=models.SearchParams(exact=exact),
                 limit=limit,
-                with_payload=True,
+                with_payload=HIT_FIELDS,
             ).points
         return [Found(point.score, str(point.id), point.payload or {}) for point in points]
 

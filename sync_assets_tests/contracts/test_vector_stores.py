@@ -7,8 +7,7 @@ import sqlite3
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -25,13 +24,13 @@ from sync_assets.settings import Settings
 from sync_assets.vector_stores import (
     Audience,
     Collection,
-    Hit,
     Point,
     StoredChunk,
     StoredPoint,
     VectorStore,
     chroma,
     chroma_clients,
+    lexical,
     matching,
     pgvector,
     qdrant,
@@ -41,16 +40,22 @@ from sync_assets.vector_stores.chroma_clients import FolderClients, ServerClient
 from sync_assets.vector_stores.pgvector import PgVectorStore
 from sync_assets.vector_stores.qdrant_edge import QdrantEdgeStore
 from sync_assets.vector_stores.qdrant_server import QdrantServerStore, connect
+from sync_assets_tests.contracts.points import (
+    DIMENSION,
+    INSIDE,
+    OUTSIDE,
+    as_hit,
+    make,
+    new_collection,
+    unit,
+    unit_vectors,
+)
 from sync_assets_tests.stores import STORES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode|Api key):UserWarning"),
     pytest.mark.filterwarnings("ignore::platformdirs.api.RuntimeDirWarning"),
 ]
-
-DIMENSION = 8
-INSIDE = Audience(visibility=Visibility.INTERNAL)
-OUTSIDE = Audience(visibility=Visibility.PUBLIC)
 
 EMBEDDED: dict[str, Callable[[Path, float], VectorStore]] = {
     "qdrant": lambda folder, lock_timeout: QdrantEdgeStore(folder, lock_timeout),
@@ -94,71 +99,6 @@ HOSTILE_TENANTS = [
 ]
 
 
-@pytest.fixture(params=list(STORES))
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], VectorStore]]:
-    """Closes the store, if it is open, and opens it again."""
-    opened: list[VectorStore] = []
-
-    def _reopen() -> VectorStore:
-        for one in opened:
-            one.close()
-        opened.append(STORES[request.param](request, tmp_path / "store"))
-        return opened[-1]
-
-    yield _reopen
-    for one in opened:
-        one.close()
-
-
-@pytest.fixture
-def store(reopen: Callable[[], VectorStore]) -> VectorStore:
-    return reopen()
-
-
-@pytest.fixture
-def collection(store: VectorStore) -> Collection:
-    made = new_collection()
-    store.ensure_collection(made)
-    return made
-
-
-def new_collection(dimension: int = DIMENSION) -> Collection:
-    return Collection(name=f"c_{uuid.uuid4().hex}", dimension=dimension, fingerprint="model-a/1")
-
-
-def unit(*numbers: float) -> np.ndarray:
-    vector = np.zeros(DIMENSION, dtype=np.float32)
-    vector[: len(numbers)] = numbers
-    return vector / np.linalg.norm(vector)
-
-
-def unit_vectors(count: int, dimension: int = DIMENSION) -> np.ndarray:
-    vectors = np.random.default_rng(7).normal(size=(count, dimension)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def make(number: int = 0, *, tenant: str = "acme", **changes: Any) -> Point:
-    values: dict[str, Any] = {
-        "chunk_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant}\n{number}")),
-        "document_id": f"{tenant}_freshdesk_{number}",
-        "source": "freshdesk",
-        "stream": "tickets",
-        "record_id": str(number),
-        "path": "description",
-        "role": "description",
-        "text": f"text {number}",
-        "title": f"Ticket {number}",
-        "url": None,
-        "visibility": Visibility.INTERNAL,
-        "principals": [],
-        "metadata": {},
-        "content_hash": f"content-{number}",
-        "payload_hash": f"payload-{number}",
-        "vector": unit(1.0, float(number)),
-    }
-    return Point(**{**values, **changes})
-
-
 def listed(point: Point) -> StoredChunk:
     return StoredChunk.model_validate(point.model_dump())
 
@@ -167,11 +107,12 @@ def lying(point: Point) -> tuple[dict[str, Any], list[float]]:
     """Payload and vector of a point as `scan_points` gives them."""
     fields = point.model_dump(mode="json", exclude={"chunk_id", "vector"})
     assert point.vector is not None
-    return {**fields, "readers": matching.readers(point), "facets": matching.facets(point)}, point.vector.tolist()
-
-
-def as_hit(point: Point, score: float) -> Hit:
-    return Hit.model_validate({**point.model_dump(), "score": score})
+    return {
+        **fields,
+        "readers": matching.readers(point),
+        "facets": matching.facets(point),
+        "terms": lexical.terms(point),
+    }, point.vector.tolist()
 
 
 def scanned(store: VectorStore, collection: Collection, tenant: str = "acme") -> dict[str, StoredChunk]:
