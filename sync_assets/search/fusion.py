@@ -40,11 +40,16 @@ def weighted(signals: Sequence[tuple[float, Scores]]) -> dict[str, float]:
 
 
 def _unusual(lists: Iterable[Scores]) -> dict[str, float]:
-    """How far above the usual of its list each score is: above 0, about 0.7 for the usual, growing with the score."""
+    """How far above the usual of its list each score is: above 0, about 0.7 for the usual, growing with the score.
+
+    Among few scores none can be unusual: a short list is measured by the best of the others too.
+    """
+    ranked = [(scores, sorted(scores.values(), reverse=True)[:USUAL]) for scores in lists if scores]
     found: dict[str, float] = {}
-    for scores in lists:
-        usual = sorted(scores.values(), reverse=True)[:USUAL]
-        mean, spread = (fmean(usual), pstdev(usual)) if usual else (0.0, 0.0)
+    for scores, best in ranked:
+        others = sorted((score for other, taken in ranked if other is not scores for score in taken), reverse=True)
+        usual = [*best, *others[: USUAL - len(best)]]
+        mean, spread = fmean(usual), pstdev(usual)
         for key, score in scores.items():
             above = (score - mean) / (spread if spread > _LEAST_SPREAD else 1.0)
             found[key] = max(found.get(key, 0.0), math.log1p(math.exp(above)))

@@ -4,7 +4,6 @@ What belongs here: where words stand in a text. What a word is says `vector_stor
 """
 
 from collections.abc import Iterator
-from os.path import commonprefix
 
 import regex
 
@@ -98,8 +97,8 @@ def _is_asked(text: str, asked: frozenset[str]) -> bool:
 
 
 def _is_alike(one: str, other: str) -> bool:
-    stem = len(commonprefix([one, other]))
-    return stem >= _STEM and max(len(one), len(other)) - stem <= _ENDING and one.isalpha() and other.isalpha()
+    stem = max(_STEM, max(len(one), len(other)) - _ENDING)
+    return one[:stem] == other[:stem] and one.isalpha() and other.isalpha()
 
 
 def _weight(part: str, spans: list[tuple[int, int]]) -> int:

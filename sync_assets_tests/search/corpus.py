@@ -39,16 +39,17 @@ def secret(text: str, *principals: str) -> Text:
 
 
 class Corpus:
-    """What a test has written down. Chunks of a document are `p0`, `p1` and so on, in order."""
+    """What a test has written down, for a tenant of its own. Chunks of a document are `p0`, `p1` and so on."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, tenant: str) -> None:
         self.services = services
+        self.tenant = tenant
 
     def add(
         self,
         record_id: str,
         *texts: str,
-        tenant: str = "acme",
+        tenant: str | None = None,
         source: str = "freshdesk",
         stream: str = "tickets",
         stores: Sequence[str] = STORES,
@@ -59,9 +60,11 @@ class Corpus:
         metadata: Mapping[str, Any] | None = None,
     ) -> str:
         """Put a document into a collection of each store; returns its id."""
+        tenant = tenant or self.tenant
         identity = document_id(tenant, source, record_id)
         changed = NOW - timedelta(days=days_old)
         embedder = self.services.embedder(model)
+        fingerprint = embedder.fingerprint
         points = [
             Point(
                 chunk_id=chunk_id(identity, f"p{place}"),
@@ -89,7 +92,13 @@ class Corpus:
         for store in stores:
             registered = self.services.ledger.register_collection(
                 NewCollection(
-                    store, collection, model, model, embedder.fingerprint.dimension, model, embedder.fingerprint.key
+                    store,
+                    collection,
+                    fingerprint.key,
+                    model,
+                    fingerprint.dimension,
+                    model,
+                    fingerprint.key,
                 )
             )
             opened = self.services.store(store)
@@ -100,10 +109,10 @@ class Corpus:
 
 
 @contextmanager
-def open_corpus(home: Path, url: str, **settings: Any) -> Iterator[Corpus]:
+def open_installation(home: Path, url: str, **settings: Any) -> Iterator[Services]:
     """An installation of its own on an empty database, with nothing in it."""
     services = Services(Settings(home=home, database_url=url, model="hash-64", **settings))  # pyright: ignore[reportArgumentType] a string becomes a secret
     try:
-        yield Corpus(services)
+        yield services
     finally:
         services.close()

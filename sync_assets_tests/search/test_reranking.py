@@ -7,9 +7,11 @@ import pytest
 from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError
 from sync_assets.search import search
+from sync_assets.search.reranking import reranked
+from sync_assets.settings import Settings
 from sync_assets.vector_stores import Audience
 from sync_assets_tests.postgres import fresh_database
-from sync_assets_tests.search.corpus import open_corpus
+from sync_assets_tests.search.corpus import Corpus, open_installation
 
 PUBLIC = Audience(visibility=Visibility.PUBLIC)
 TEXTS = ("vpn drops", "printer paper", "lift phone silent", "router restarts at night", "mail bounces")
@@ -42,7 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_order_follows_the_cross_encoder(folder: Path, tmp_path: Path, postgres_url: str) -> None:
     from sentence_transformers import CrossEncoder
 
-    with fresh_database(postgres_url) as url, open_corpus(tmp_path, url, reranker=str(folder)) as corpus:
+    with fresh_database(postgres_url) as url, open_installation(tmp_path, url, reranker=str(folder)) as services:
+        corpus = Corpus(services, "acme")
         for number, text in enumerate(TEXTS):
             corpus.add(str(number), text, stores=["pgvector"], title=f"T{number}")
         asked = {"tenant": "acme", "audience": PUBLIC}
@@ -59,12 +62,7 @@ def test_the_order_follows_the_cross_encoder(folder: Path, tmp_path: Path, postg
         assert set(results[0].scores) >= {"dense", "rerank"}
 
 
-def test_a_reranker_that_is_none_names_the_setting(tmp_path: Path, postgres_url: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with (
-        fresh_database(postgres_url) as url,
-        open_corpus(tmp_path, url, reranker=str(tmp_path / "empty")) as corpus,
-    ):
-        corpus.add("1", "vpn", stores=["pgvector"])
-        with pytest.raises(SettingsError, match="SYNC_ASSETS_RERANKER=.*does not work"):
-            search(corpus.services, "vpn", tenant="acme", audience=PUBLIC, rerank=True)
+def test_a_reranker_that_is_none_names_the_setting(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, reranker=str(tmp_path))
+    with pytest.raises(SettingsError, match=r"SYNC_ASSETS_RERANKER=.*does not work"):
+        reranked(settings, "vpn", ["vpn"])
