@@ -4,7 +4,7 @@ What belongs here: reading the ledger's order and the graph on behalf of an audi
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sync_assets.ledger import AppliedDocument
 from sync_assets.search.candidates import Candidate, Question
@@ -13,7 +13,6 @@ from sync_assets.services import Services
 
 if TYPE_CHECKING:
     from sync_assets.graph.analysis import Related
-    from sync_assets.graph.loading import Node
 
 _MOST_RELATED = 3
 
@@ -74,7 +73,7 @@ def related(services: Services, question: Question, document_ids: Sequence[str])
     return found
 
 
-def _related(node: "Node", one: "Related") -> RelatedDocument:
+def _related(node: Mapping[str, Any], one: "Related") -> RelatedDocument:
     return RelatedDocument(
         document_id=node["document"],
         kind=node["kind"],

@@ -102,9 +102,9 @@ def test_nothing_of_another_tenant_or_audience_is_seen_in_any_mode(corpus: Corpu
     for tenant in (corpus.tenant, f"{corpus.tenant}x"):
         corpus.add("1", "open word", note("inner word"), secret("hidden word", "group:sre"), "last word", tenant=tenant)
         corpus.add("2", note("inner word alone"), tenant=tenant)
-    seen = {PUBLIC: {"open", "last"}, INTERNAL: {"open", "last", "inner"}, FRIEND: {"open", "last", "hidden"}}
+    seen = [(PUBLIC, {"open", "last"}), (INTERNAL, {"open", "last", "inner"}), (FRIEND, {"open", "last", "hidden"})]
     asked = ("word", "inner word", "hidden word")
-    for store, mode, (audience, allowed), text in product(STORES, MODES, seen.items(), asked):
+    for store, mode, (audience, allowed), text in product(STORES, MODES, seen, asked):
         results = found(corpus, text, audience, mode=mode, store=store, neighbours=3, expand=True, top_k=100)
         assert results
         assert all(result.document_id.startswith(f"{corpus.tenant}_") for result in results)

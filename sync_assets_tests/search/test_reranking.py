@@ -21,7 +21,8 @@ TEXTS = ("vpn drops", "printer paper", "lift phone silent", "router restarts at 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cross-encoder of one layer, saved as the library saves one."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+    from transformers import BertConfig, BertForSequenceClassification
+    from transformers.models.bert.tokenization_bert import BertTokenizer
 
     found = tmp_path_factory.mktemp("reranker")
     words = sorted({word for text in TEXTS for word in text.split()})
@@ -34,10 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=2,
         intermediate_size=16,
         initializer_range=1.0,
-        num_labels=1,
     )
+    config.num_labels = 1
     BertForSequenceClassification(config).save_pretrained(found)
-    BertTokenizerFast(str(found / "vocab.txt")).save_pretrained(found)
+    BertTokenizer(str(found / "vocab.txt")).save_pretrained(found)
     return found
 
 
