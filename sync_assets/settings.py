@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2",
         description="Embedding model where a stream names none: the wheel's, a folder, or a name on the hub",
     )
+    reranker: str | None = Field(
+        default=None,
+        description="Cross-encoder of the sentence-transformers library for `search --rerank`: a folder, or a name on "
+        "the hub; default none",
+    )
     model_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},
         description='US dollars for a million tokens by model, such as `{"voyage-4": 0.06}`; others cost nothing',

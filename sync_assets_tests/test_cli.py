@@ -332,6 +332,12 @@ def test_search_narrows_by_source_filter_and_number(synced: Synced) -> None:
     wanted = [hit for hit in everything if hit["metadata"].get("status") == status]
     assert sorted(hit["record_id"] for hit in both) == sorted(hit["record_id"] for hit in wanted)
     assert hits(synced, *asked, "--filter", "status=no-such") == []
+    either = hits(synced, *asked, "--top-k", "100", "--filter", "stream=tickets", "--filter", "stream=articles")
+    assert either == everything, "of a repeated key any value will do"
+    assert hits(synced, *asked, "--top-k", "100", "--since", DAY) == everything
+    assert hits(synced, *asked, "--until", DAY) == []
+    category = next(hit["metadata"]["category"] for hit in everything if hit["stream"] == "articles")
+    assert hits(synced, *asked, "--category", category) == articles
     assert hits(synced, *asked, "--principal", "group:nobody") == everything[:5]
 
 
@@ -339,9 +345,16 @@ def test_search_prints_titles_and_links_on_unbroken_lines(synced: Synced) -> Non
     found = hits(synced, "the phone", "--tenant", "acme")
     lines = synced.run("search", "the phone", "--tenant", "acme", COLUMNS="40").out.splitlines()
     assert [line for line in lines if line.startswith(tuple("12345"))] == [
-        f"{rank}. {hit['title']}  {hit['score']:.3f}  {hit['visibility']} {hit['stream']} {hit['path']}"
-        for rank, hit in enumerate(found, 1)
+        f"{rank}. {hit['title']}  {hit['score']:.3f}" for rank, hit in enumerate(found, 1)
     ]
+    facts = [
+        f"   freshdesk/{hit['stream']}  {hit['modified_at'][:10]}  {hit['visibility']}  {hit['path']}  "
+        + ", ".join(f"{name} {score:.3f}" for name, score in hit["scores"].items())
+        for hit in found
+    ]
+    assert [line for line in lines if line.startswith("   freshdesk/")] == facts
+    highlights = [" ".join(one["text"].split()) for hit in found for one in hit["highlights"]]
+    assert set(highlights) <= {line.strip() for line in lines}
     assert {hit["url"] for hit in found} <= {line.strip() for line in lines}
     assert synced.run("search", "x", "--tenant", "acme", "--filter", "status=no-such").out == "Nothing found.\n"
 

@@ -35,6 +35,7 @@ READ: list[tuple[str, str, str, Any]] = [
     ("LLM_URL", "https://llm.example/v1", "llm_url", "https://llm.example/v1"),
     ("LLM_MODEL", "tiny", "llm_model", "tiny"),
     ("LLM_API_KEY", "k", "llm_api_key", SecretStr("k")),
+    ("RERANKER", "models/reranker", "reranker", "models/reranker"),
     ("QUARANTINE_MAX_ATTEMPTS", "1", "quarantine_max_attempts", 1),
     (
         "NOTIFY",

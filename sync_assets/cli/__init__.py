@@ -29,6 +29,7 @@ from sync_assets.cli.requests import (
     Sweep,
     sync_request,
 )
+from sync_assets.cli.search import search
 from sync_assets.cli.session import (
     Json,
     OneSource,
@@ -46,7 +47,6 @@ from sync_assets.cli.session import (
     run_sync,
 )
 from sync_assets.cli.support_db import support_db_app
-from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError, SourceError, SyncAssetsError
 from sync_assets.services import Services
 from sync_assets.settings import load_settings
@@ -188,58 +188,6 @@ def sync(
 
 
 @app.command()
-def search(
-    text: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
-    tenant: Annotated[str, typer.Option("--tenant", help="Whose documents.", show_default=False)],
-    source: OneSource = None,
-    store: Annotated[
-        str | None, typer.Option("--store", help="Which vector store answers; default one for each stream.")
-    ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, max=100, help="How many documents.")] = 5,
-    audience: Annotated[
-        Visibility, typer.Option("--audience", help="On whose behalf: `internal` sees private notes too.")
-    ] = Visibility.PUBLIC,
-    principal: Annotated[
-        list[str] | None,
-        typer.Option("--principal", help="A group or person that restricted texts may name; repeatable."),
-    ] = None,
-    filters: Annotated[
-        list[str] | None, typer.Option("--filter", help="key=value on stream, role or any metadata; repeatable.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Find the documents of a tenant that are nearest to a text.
-
-    Examples:
-
-        sync-assets search "router keeps restarting" --tenant acme
-
-        sync-assets search "refund" --tenant acme --audience internal --filter status=open --store pgvector
-    """
-    from sync_assets.search import search as find
-    from sync_assets.vector_stores import Audience
-
-    if audience is Visibility.RESTRICTED:
-        raise SettingsError("--audience is public or internal.", "Name --principal to see restricted texts.")
-    wanted = dict(_pair(item) for item in filters or [])
-    with open_services() as services:
-        hits = find(
-            services,
-            text,
-            tenant=tenant,
-            audience=Audience(visibility=audience, principals=frozenset(principal or ())),
-            top_k=top_k,
-            source=source,
-            store=store,
-            filters=wanted,
-        )
-    if as_json:
-        print_json([hit.model_dump(mode="json") for hit in hits])
-        return
-    _print_hits(hits)
-
-
-@app.command()
 def status(tenant: OneTenant = None, as_json: Json = False) -> None:
     """What each store has of each tenant and stream.
 
@@ -278,6 +226,7 @@ def demo(
         raise typer.Exit(run_demo(services, keep=keep, port=port, as_json=as_json))
 
 
+app.command()(search)
 app.command()(plan)
 app.command()(enrich)
 app.command()(adopt)
@@ -528,27 +477,6 @@ def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> No
         return
     print_rows(console(), tuple(rows[0]), rows)
     console().print("Dry run: nothing was fetched or written.")
-
-
-def _print_hits(hits: list[Any]) -> None:
-    out = console()
-    if not hits:
-        out.print("Nothing found.")
-    for rank, hit in enumerate(hits, 1):
-        out.print(
-            f"[bold]{rank}. {escape(hit.title)}[/bold]  {hit.score:.3f}  {hit.visibility} {hit.stream} {hit.path}",
-            soft_wrap=True,
-        )
-        out.print(f"   {escape(' '.join(hit.text.split())[:200])}", soft_wrap=True)
-        if hit.url:
-            out.print(f"   {escape(hit.url)}", soft_wrap=True)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or not key:
-        raise SettingsError(f"--filter {text!r} is not key=value.", "For example --filter status=open.")
-    return key, value
 
 
 def _stage(name: str) -> Any:

@@ -14,7 +14,7 @@ from sync_assets.graph.loading import load_graph
 from sync_assets.graph.picture import neighbourhood
 from sync_assets.graph.view import draw
 from sync_assets.relations import Entity, NodeKind
-from sync_assets.search import Hit, search
+from sync_assets.search import Result, search
 from sync_assets.services import Services
 from sync_assets.vector_stores import Audience
 
@@ -36,7 +36,7 @@ class Expansion(NamedTuple):
 
     title: str
     solution: str
-    hits: list[Hit]
+    hits: list[Result]
     near: list[Related]
     picture: Path
 
