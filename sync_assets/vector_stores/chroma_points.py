@@ -43,7 +43,12 @@ def vector_of(point: Point) -> np.ndarray:
 
 
 def document_of(point: Point) -> str:
-    """Chroma's document: the words of a point, each between two spaces."""
+    """Chroma's document: the words of a point, each between two spaces.
+
+    Raises:
+        ValueError: the text can't be written as UTF-8.
+    """
+    point.text.encode()
     return f" {' '.join(terms(point))} "
 
 
