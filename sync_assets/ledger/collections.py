@@ -110,7 +110,7 @@ def holding(ledger: Ledger, collection_id: int) -> Holding:
 def tenants_of_stream(ledger: Ledger, source: str, stream: str) -> list[str]:
     """The tenants of which the ledger knows documents of a stream."""
     documents = t.documents.c
-    query = sa.select(documents.tenant.distinct()).where(documents.source == source, documents.stream == stream)
+    query = sa.select(documents.tenant).where(documents.source == source, documents.stream == stream).distinct()
     with ledger.transaction() as connection:
         return sorted(connection.scalars(query))
 
