@@ -24,6 +24,9 @@ Name = Annotated[str, typer.Argument(help="What streams call the collection.", s
 
 _PERCENT = 100
 
+# What defs.yaml calls the limits of chunks.
+_SETTINGS = {"chunk_tokens": "max_tokens", "window_messages": "messages", "window_overlap": "overlap"}
+
 
 @collections_app.command("list")
 def list_collections(as_json: Json = False) -> None:
@@ -297,9 +300,10 @@ def _print_switched(done: "Switched", differs: bool, as_json: bool) -> None:
             f"{after.store}: {after.collection.name} is active; {before.collection.name} is kept.", soft_wrap=True
         )
     if differs:
-        limits = ", ".join(f"{name} {number}" for name, number in (new.limits or {}).items())
+        limits = new.limits or {}
+        wanted = ", ".join(f"{setting} {limits[name]}" for setting, name in _SETTINGS.items() if name in limits)
         console().print(
-            f"[yellow]Syncs refuse to write[/yellow] until SYNC_ASSETS_MODEL, or embedding_model in defs.yaml, is "
-            f"{new.model}, and its chunks are made with {limits} (chunk_tokens, window_messages, window_overlap).",
+            "[yellow]Syncs refuse to write[/yellow] until SYNC_ASSETS_MODEL, or embedding_model in defs.yaml, is "
+            f"{new.model}, and defs.yaml has {wanted}.",
             soft_wrap=True,
         )

@@ -203,7 +203,7 @@ def _plan(
         raise CollectionError(f"There is no collection {name}{where} to build beside.", "Run `sync-assets sync` first.")
     wanted: dict[str, NewCollection] = {}
     for stream in of_name:
-        for key in active.keys() & set(stream.stores):
+        for key in sorted(active.keys() & set(stream.stores)):
             new = wanted_collection(Context(services, stream), key)
             if new.fingerprint != wanted.setdefault(key, new).fingerprint:
                 raise CollectionError(

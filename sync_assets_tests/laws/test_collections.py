@@ -446,6 +446,22 @@ def test_what_cannot_be_built_switched_or_rolled_back_is_refused(world: World) -
         world.switch()
 
 
+def test_an_older_collection_whose_chunk_size_was_not_kept_gets_it_by_its_next_sync(world: World) -> None:
+    old = world.active()
+    world.build()
+    world.switch()
+    with world.services.ledger.transaction() as connection:
+        connection.execute(sa.update(t.collections).where(t.collections.c.id == old.id).values(limits=None))
+    with pytest.raises(CollectionError, match="was not kept yet"):
+        world.rollback()
+    with world.services.ledger.transaction() as connection:
+        for number, active in ((world.active().id, False), (old.id, True)):
+            statement = sa.update(t.collections).where(t.collections.c.id == number)
+            connection.execute(statement.values(active=active, retired_at=None))
+    world.sync()
+    assert world.active().limits == old.limits == {"max_tokens": 64, "messages": 10, "overlap": 2}
+
+
 def test_only_what_is_neither_active_nor_lately_retired_is_dropped(world: World) -> None:
     world.build()
     built, store = world.inactive().collection, world.services.store(world.store)
