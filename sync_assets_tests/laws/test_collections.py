@@ -24,7 +24,7 @@ from sync_assets.forgetting.stores import documents_in_stores
 from sync_assets.ledger import Ledger, RegisteredCollection
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.beside import BesideLedger
-from sync_assets.ledger.collections import collections_named
+from sync_assets.ledger.collections import collections_named, switch_collections
 from sync_assets.search import search
 from sync_assets.services import Services
 from sync_assets.settings import Settings
@@ -224,6 +224,11 @@ def test_a_second_build_does_only_what_is_newer(world: World) -> None:
     assert {payload["record_id"] for payload, _ in world.content(world.inactive()).values()} == {"0", "3"}
 
 
+@pytest.mark.parametrize(
+    "store",
+    ["pgvector", *(pytest.param(name, marks=pytest.mark.slow) for name in ("qdrant_edge", "chroma_embedded"))],
+    indirect=True,
+)
 def test_a_build_that_dies_anywhere_goes_on_where_it_was(new_world: NewWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world = with_history(new_world())
     world.build()
@@ -302,6 +307,34 @@ def test_a_search_that_began_before_the_switch_ends_on_the_old_collection(
     assert world.answer() == whole
     assert switched
     assert world.answer() != whole
+
+
+def test_a_build_and_a_switch_in_the_middle_of_a_search_leave_no_gap(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Ledger._collections
+    pieces: list[dict[str, str]] = []
+
+    def slow(ledger: Ledger, *conditions: Any) -> Any:
+        """Whatever a search had asked the ledger before this is out of date now."""
+        monkeypatch.undo()
+        world.build()
+        world.switch()
+        pieces.append(world.answer())
+        return ask(ledger, *conditions)
+
+    monkeypatch.setattr(Ledger, "_collections", slow)
+    assert world.answer() == pieces[0]
+    assert len(pieces[0]) == 3
+
+
+def test_a_switch_is_made_for_all_stores_or_for_none(world: World) -> None:
+    world.build()
+    active, built = world.active(), world.inactive()
+    gone = built.model_copy(update={"id": -1})
+    with pytest.raises(CollectionError, match="switched or dropped meanwhile"):
+        switch_collections(world.services.ledger, [(active, built), (built, gone)])
+    assert (world.active(), world.inactive()) == (active, built)
 
 
 def test_a_switch_brings_what_was_synced_since_the_build_and_a_rollback_too(world: World) -> None:
