@@ -62,5 +62,9 @@ class FingerprintMismatch(SyncAssetsError):
     """A write carries another model fingerprint than its collection (law 6)."""
 
 
+class CollectionError(SyncAssetsError):
+    """A collection can't be built, switched or dropped as things are; nothing of it was done."""
+
+
 class NotificationError(SyncAssetsError):
     """A message could not be handed over to one of the places that SYNC_ASSETS_NOTIFY names."""

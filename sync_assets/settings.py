@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         description="What is kept of documents deleted upstream longer ago is removed by `forget --tombstones`; "
         "default kept",
     )
+    collection_retention_days: int = Field(
+        default=7,
+        ge=0,
+        description="How long a collection is kept, for `collections rollback`, once it was switched off",
+    )
     storage_mode: Literal["vector_only", "hybrid"] = Field(
         default="vector_only", description="`hybrid` keeps document bodies in SQL too"
     )

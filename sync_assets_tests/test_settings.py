@@ -21,6 +21,7 @@ READ: list[tuple[str, str, str, Any]] = [
     ("S3_ENDPOINT_URL", "http://127.0.0.1:9000", "s3_endpoint_url", "http://127.0.0.1:9000"),
     ("RAW_RETENTION_DAYS", "30", "raw_retention_days", 30),
     ("TOMBSTONE_RETENTION_DAYS", "400", "tombstone_retention_days", 400),
+    ("COLLECTION_RETENTION_DAYS", "30", "collection_retention_days", 30),
     ("STORAGE_MODE", "hybrid", "storage_mode", "hybrid"),
     ("QDRANT_URL", "http://qdrant:6333", "qdrant_url", "http://qdrant:6333"),
     ("QDRANT_API_KEY", "k", "qdrant_api_key", SecretStr("k")),
@@ -49,6 +50,7 @@ READ: list[tuple[str, str, str, Any]] = [
 # Variable, a value that is not allowed, and words of the message that say what is.
 REFUSED = [
     ("RAW_RETENTION_DAYS", "0", ["greater than or equal to 1"]),
+    ("COLLECTION_RETENTION_DAYS", "-1", ["greater than or equal to 0"]),
     ("STORAGE_MODE", "both", ["'vector_only' or 'hybrid'"]),
     ("MODEL_PRICES", '{"hash-8": -1}', ["greater than or equal to 0"]),
     ("MAX_EMBEDDED_TEXTS", "-1", ["greater than or equal to 0"]),

@@ -14,6 +14,7 @@ from rich.markup import escape
 from sync_assets.cli.adoption import adopt, enrich
 from sync_assets.cli.audit import audit
 from sync_assets.cli.backfill import backfill_app
+from sync_assets.cli.collections import collections_app
 from sync_assets.cli.forget import forget
 from sync_assets.cli.graph import graph_app
 from sync_assets.cli.notify import notify_app
@@ -68,6 +69,7 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="Records that could not 
 tenants_app = typer.Typer(no_args_is_help=True, help="Whose accounts are synced.")
 database_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL.")
 app.add_typer(backfill_app, name="backfill")
+app.add_typer(collections_app, name="collections")
 app.add_typer(graph_app, name="graph")
 app.add_typer(upstream_app, name="upstream")
 app.add_typer(quarantine_app, name="quarantine")

@@ -81,9 +81,12 @@ def report_metadata(report: Report) -> dict[str, Any]:
     # No integer: those are summed over the partitions of a run.
     seconds: dict[str, Any] = {"run_seconds": round(time.monotonic() - report.started, 3)}
     told = {"problems": report.problems, "notes": report.notes[:_SAMPLE]}
-    return seconds | {
-        name: dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)) for name, lines in told.items() if lines
-    }
+    written = {"physical_collection": report.collection} if report.collection else {}
+    return (
+        seconds
+        | written
+        | {name: dg.MetadataValue.md("\n".join(f"- {line}" for line in lines)) for name, lines in told.items() if lines}
+    )
 
 
 def partition_metadata(report: Report, more: Mapping[Partition, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

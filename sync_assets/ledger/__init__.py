@@ -80,6 +80,7 @@ class NewCollection(NamedTuple):
     Attributes:
         fingerprint: of model, chunker and chunk size together; `description` says it in words.
         model: the setting that opens the model; `model_fingerprint` is the key of what was opened.
+        limits: how long its chunks may be, as `ChunkLimits` dumps it.
     """
 
     store: str
@@ -89,10 +90,20 @@ class NewCollection(NamedTuple):
     dimension: int
     model: str
     model_fingerprint: str
+    limits: Mapping[str, int]
+
+    @property
+    def physical_name(self) -> str:
+        return f"{self.name}_{self.fingerprint[:8]}"
 
 
 class RegisteredCollection(BaseModel):
-    """A row of the collection registry with the collection it stands for."""
+    """A row of the collection registry with the collection it stands for.
+
+    Attributes:
+        limits: as in `NewCollection`; None where it was made before they were kept, and not written since.
+        retired_at: when another one took its place; None for the active one, and for one that never was active.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -103,6 +114,9 @@ class RegisteredCollection(BaseModel):
     model_fingerprint: str
     description: str
     collection: Collection
+    active: bool
+    limits: dict[str, int] | None = None
+    retired_at: datetime | None = None
 
 
 class QuarantinedRecord(BaseModel):
@@ -185,13 +199,30 @@ class Ledger:
     @contextmanager
     def lock(self, *scope: str) -> Iterator[None]:
         """Only one process at a time works on `scope`; released when its connection ends, however the process ends."""
+        with self._locked(scope, ""):
+            yield
+
+    @contextmanager
+    def writing(self, store: str, name: str) -> Iterator[None]:
+        """The collection of that name stays the active one meanwhile; any number of processes may write at once."""
+        with self._locked(("active", store, name), "_shared"):
+            yield
+
+    @contextmanager
+    def switching(self, store: str, name: str) -> Iterator[None]:
+        """Nobody is `writing` meanwhile."""
+        with self._locked(("active", store, name), ""):
+            yield
+
+    @contextmanager
+    def _locked(self, scope: Sequence[str], kind: str) -> Iterator[None]:
         with _errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            key = "/".join(scope)
-            connection.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), {"key": key})
+            key = {"key": "/".join(scope)}
+            connection.execute(sa.text(f"SELECT pg_advisory_lock{kind}(hashtextextended(:key, 0))"), key)
             try:
                 yield
             finally:
-                connection.execute(sa.text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), {"key": key})
+                connection.execute(sa.text(f"SELECT pg_advisory_unlock{kind}(hashtextextended(:key, 0))"), key)
 
     @contextmanager
     def session(self) -> Iterator[sa.Connection]:
@@ -243,7 +274,7 @@ class Ledger:
         Raises:
             FingerprintMismatch: the active one was made by another model or chunker; the text names both.
         """
-        values = {**new._asdict(), "physical_name": f"{new.name}_{new.fingerprint[:8]}", "active": True}
+        values = {**new._asdict(), "physical_name": new.physical_name, "active": True}
         with self.transaction() as connection:
             connection.execute(insert(t.collections).values(values).on_conflict_do_nothing())
         found = self.matching_collection(new)
@@ -252,6 +283,11 @@ class Ledger:
                 f"{new.store} has no active collection {new.name}, and an inactive one with this fingerprint.",
                 "Mark one of them active in the ledger's table collections.",
             )
+        if found.limits is None:
+            with self.transaction() as connection:
+                connection.execute(
+                    sa.update(t.collections).where(t.collections.c.id == found.id).values(limits=new.limits)
+                )
         return found
 
     def matching_collection(self, new: NewCollection) -> RegisteredCollection | None:
@@ -265,8 +301,9 @@ class Ledger:
             raise FingerprintMismatch(
                 f"Collection {new.name} in {new.store} was made with {found.description}; "
                 f"this run uses {new.description}.",
-                "Use that model and chunk size again (SYNC_ASSETS_MODEL; embedding_model, chunk_tokens, "
-                "window_messages, window_overlap in defs.yaml).",
+                f"Name {found.model} and its chunk size again (SYNC_ASSETS_MODEL; embedding_model, chunk_tokens, "
+                f"window_messages, window_overlap in defs.yaml), or make a collection with {new.model}: "
+                f"`sync-assets collections build {new.name}`, then `sync-assets collections switch {new.name}`.",
             )
         return found
 
@@ -292,11 +329,13 @@ class Ledger:
         if source is not None:
             held = held.where(applied.c.source == source)
         streams: dict[int, dict[StreamRef, datetime]] = {}
+        # First: what is switched after this is still there, and holds what it held.
+        active = self._collections()
         with self.transaction() as connection:
             rows = connection.execute(held.group_by(applied.c.collection_id, applied.c.source, applied.c.stream))
             for collection_id, of_source, stream, observed_at in rows:
                 streams.setdefault(collection_id, {})[StreamRef(tenant, of_source, stream)] = observed_at
-        return [(found, streams[found.id]) for found in self._collections() if found.id in streams]
+        return [(found, streams[found.id]) for found in active if found.id in streams]
 
     def active_collections(self) -> list[RegisteredCollection]:
         """All that searches and writes use, by store and name."""
@@ -318,6 +357,9 @@ class Ledger:
                     model_fingerprint=row.model_fingerprint,
                     description=row.description,
                     collection=Collection(name=row.physical_name, dimension=row.dimension, fingerprint=row.fingerprint),
+                    active=row.active,
+                    limits=row.limits,
+                    retired_at=row.retired_at,
                 )
                 for row in connection.execute(query)
             ]

@@ -81,6 +81,8 @@ collections = Table(
     Column("model_fingerprint", Text, nullable=False),
     Column("active", Boolean, nullable=False, comment="the one that searches and writes use"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("limits", JSONB(none_as_null=True), comment="how long its chunks may be; null where it was not kept yet"),
+    Column("retired_at", DateTime(timezone=True), comment="when another one took its place"),
     UniqueConstraint("store", "physical_name"),
     comment="Collection registry: the alias of every collection in every store",
 )

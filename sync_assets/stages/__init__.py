@@ -112,6 +112,7 @@ class Report:
         changes: the first changed documents of each partition, for people.
         fields: in how many of a tenant's fetched records each field stands; `""` counts the records.
         tokens: how many chunks have how many tokens.
+        collection: of a store's report, what the store calls the collection that was written.
         started: `time.monotonic()` when the stage began.
     """
 
@@ -127,6 +128,7 @@ class Report:
     changes: dict[Partition, list[dict[str, Any]]] = field(default_factory=dict)
     fields: dict[str, Counter[str]] = field(default_factory=dict)
     tokens: Counter[int] = field(default_factory=Counter)
+    collection: str | None = None
     started: float = field(default_factory=time.monotonic)
 
     @classmethod

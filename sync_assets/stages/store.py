@@ -52,6 +52,7 @@ def wanted_collection(context: Context, store_name: str) -> NewCollection:
         dimension=embedder.fingerprint.dimension,
         model=context.stream.model or context.services.settings.model,
         model_fingerprint=embedder.fingerprint.key,
+        limits=context.stream.limits(embedder.fingerprint).model_dump(),
     )
 
 
@@ -71,9 +72,17 @@ def apply_to_store(context: Context, store_name: str, embeddings: Batch) -> Repo
 
     Raises:
         StoreError: the store can't be reached; what was applied before stays, the next run does the rest.
+        FingerprintMismatch: the collection was made by another model or chunker.
     """
+    # Until the end: what is written to a collection that is switched off meanwhile would not be in the next one.
+    with context.services.ledger.writing(store_name, context.stream.collection):
+        return _apply(context, store_name, embeddings)
+
+
+def _apply(context: Context, store_name: str, embeddings: Batch) -> Report:
     report = Report.after(context, "embeddings", store_name, embeddings.partitions)
     target = Target(context.services.store(store_name), register_collection(context, store_name))
+    report.collection = target.registered.collection.name
     desk = QuarantineDesk(context, report)
     written_tenants: set[str] = set()
     for tenant in sorted({partition.tenant for partition in embeddings.partitions}):

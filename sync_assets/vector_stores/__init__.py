@@ -222,6 +222,10 @@ class VectorStore(Protocol):
         """Called after a batch of writes: build or complete indexes that are better built after a load."""
         ...
 
+    def drop_collection(self, collection: Collection) -> None:
+        """Remove a collection with everything in it; one that is not there is no error."""
+        ...
+
     def close(self) -> None:
         """Let go of connections, files and locks. Closing twice is no error."""
         ...

@@ -126,9 +126,7 @@ class ChromaStore:
         with self._writing(collection, tenant) as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is not None:
-                while ids := stored.get(limit=chroma.max_batch, include=[])["ids"]:
-                    stored.delete(ids)
-                chroma.dropped(_database(tenant), _name(collection))
+                _emptied_and_dropped(chroma, _database(tenant), stored)
 
     def tenants(self, collection: Collection) -> set[str]:
         with self._clients.opened() as chroma:
@@ -219,6 +217,17 @@ class ChromaStore:
     def finish_load(self, collection: Collection, tenant: str) -> None:
         """Chroma completes its indexes by itself."""
 
+    def drop_collection(self, collection: Collection) -> None:
+        name = _name(collection)
+        with self._clients.opened() as chroma:
+            databases = [one for one in chroma.databases() if one != _CATALOGUE]
+        # The catalogue comes last: while it has the collection, a drop that was broken off can be done again.
+        for database in [*databases, _CATALOGUE]:
+            with self._clients.opened(writes=(database, name)) as chroma:
+                stored = chroma.found(database, name)
+                if stored is not None:
+                    _emptied_and_dropped(chroma, database, stored)
+
     def close(self) -> None:
         self._clients.close()
 
@@ -284,6 +293,12 @@ def _stored(chroma: "Chroma", collection: Collection, tenant: str) -> "ChromaCol
     if found is None:
         _check_catalogue(chroma, collection)
     return found
+
+
+def _emptied_and_dropped(chroma: "Chroma", database: str, stored: "ChromaCollection") -> None:
+    while ids := stored.get(limit=chroma.max_batch, include=[])["ids"]:
+        stored.delete(ids)
+    chroma.dropped(database, stored.name)
 
 
 def _check_catalogue(chroma: "Chroma", collection: Collection) -> None:

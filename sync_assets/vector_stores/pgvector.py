@@ -238,6 +238,11 @@ class PgVectorStore:
             cursor.execute(sql.SQL("CREATE INDEX ON {} USING hnsw (embedding vector_cosine_ops)").format(partition))
             cursor.execute(sql.SQL("ANALYZE {}").format(partition))
 
+    def drop_collection(self, collection: Collection) -> None:
+        with self._transaction() as cursor:
+            _lock(cursor, "vectors")
+            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_table(collection)))
+
     def close(self) -> None:
         with self._threads:
             if self._connection is not None:

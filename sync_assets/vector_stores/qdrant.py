@@ -76,6 +76,9 @@ class QdrantStore(ABC):
     def finish_load(self, collection: Collection, tenant: str) -> None: ...
 
     @abstractmethod
+    def drop_collection(self, collection: Collection) -> None: ...
+
+    @abstractmethod
     def close(self) -> None: ...
 
     @abstractmethod

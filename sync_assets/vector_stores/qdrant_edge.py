@@ -79,6 +79,11 @@ class QdrantEdgeStore(QdrantStore):
             if shard.optimize():
                 shard.flush()
 
+    def drop_collection(self, collection: Collection) -> None:
+        shard = self._shard(collection)
+        with shard.turns.locked(self._lock_timeout), _engine_errors(collection):
+            shard.drop()
+
     def close(self) -> None:
         for shard in _shards_below(self._folder):
             shard.turns.release(self._lock_timeout)
@@ -189,6 +194,15 @@ class _Shard:
         _add_indexes(shard)
         shard.close()
         os.replace(unfinished, self.folder)
+
+    def drop(self) -> None:
+        """Remove the folder, if it is there, from others' view in one step; call it under `locked`."""
+        self._close()
+        unfinished = self.folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if self.folder.exists():
+            os.replace(self.folder, unfinished)
+            shutil.rmtree(unfinished)
 
     def read_config(self) -> dict[str, Any]:
         return json.loads((self.folder / _CONFIG_FILE).read_text())

@@ -83,6 +83,11 @@ class QdrantServerStore(QdrantStore):
     def finish_load(self, collection: Collection, tenant: str) -> None:
         """The server builds its indexes by itself."""
 
+    def drop_collection(self, collection: Collection) -> None:
+        with _server_errors():
+            if self._client.collection_exists(collection.name):
+                self._client.delete_collection(collection.name)
+
     def close(self) -> None:
         self._client.close()
 

@@ -285,6 +285,26 @@ def test_drop_tenant_leaves_the_others(store: VectorStore, collection: Collectio
     assert set(scanned(store, collection)) == {make(3).chunk_id}
 
 
+def test_a_dropped_collection_is_gone_for_every_tenant_and_may_be_made_again(
+    store: VectorStore, collection: Collection
+) -> None:
+    other = new_collection()
+    store.ensure_collection(other)
+    store.upsert(other, "acme", [make(1)])
+    for tenant in ("acme", "株式会社🏢"):
+        store.upsert(collection, tenant, [make(1, tenant=tenant)])
+    store.finish_load(collection, "acme")
+    for _ in range(2):
+        store.drop_collection(collection)
+        assert store.tenants(collection) == set()
+        with pytest.raises(StoreError, match=collection.name):
+            store.count(collection, "acme")
+    wider = collection.model_copy(update={"dimension": 16, "fingerprint": "model-b/2"})
+    store.ensure_collection(wider)
+    assert store.count(wider, "acme") == store.count(wider, "株式会社🏢") == 0
+    assert store.count(other, "acme") == 1
+
+
 def test_tenants_are_those_that_have_points(store: VectorStore, collection: Collection) -> None:
     assert store.tenants(collection) == set()
     for tenant in ("acme", "globex", "株式会社 & Co"):
