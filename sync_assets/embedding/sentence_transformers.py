@@ -144,7 +144,7 @@ class SentenceTransformersEmbedder:
     @cached_property
     def _folder(self) -> Path:
         if self._name == WHEEL_MODEL:
-            return _wheel_folder()
+            return wheel_folder()
         if Path(self._name).is_dir():
             return Path(self._name).resolve()
         return _hub_folder(self._name)
@@ -208,7 +208,7 @@ def _batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
     yield batch
 
 
-def _wheel_folder() -> Path:
+def wheel_folder() -> Path:
     spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
         raise EmbeddingError(

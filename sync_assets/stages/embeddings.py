@@ -85,12 +85,14 @@ def _embed(
     )
     if result.seconds:
         record_throughput(context.services.ledger, embedder.fingerprint.key, result.tokens, result.seconds)
+    # A vendor counts with a tokenizer of its own: what it billed is shared out by the lengths that are known here.
+    share = result.billed / result.tokens if result.billed and result.tokens else 1.0
     for number, key in enumerate(result.vectors):
         if number < result.reused:
             report.count(first[key], "reused")
         else:
             report.count(first[key], "embedded")
-            report.count(first[key], "embedded_tokens", tokens[key])
+            report.count(first[key], "embedded_tokens", round(tokens[key] * share))
     bad = unusable(result.vectors, embedder.fingerprint.dimension)
     return result._replace(failures={**result.failures, **bad}) if bad else result
 
