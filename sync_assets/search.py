@@ -106,7 +106,7 @@ def _merged(by_model: Iterable[Sequence[Hit]]) -> list[Hit]:
 
 def _embedded(services: Services, registered: RegisteredCollection, text: str) -> np.ndarray:
     """The question's vector, by the model that a collection was made with."""
-    embedder = services.embedder(registered.model)
+    embedder = services.embedder_of(registered.model)
     if embedder.fingerprint.key != registered.model_fingerprint:
         raise FingerprintMismatch(
             f"Collection {registered.name} was made with {registered.description}; "
@@ -119,7 +119,7 @@ def _embedded(services: Services, registered: RegisteredCollection, text: str) -
             f"The question has {len(spans)} tokens; {registered.model} reads {embedder.fingerprint.max_tokens}.",
             "Ask a shorter one.",
         )
-    return embedder.embed([text])[0]
+    return embedder.embed_query(text)
 
 
 def _search_collection(

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2",
         description="Embedding model where a stream names none: the wheel's, a folder, or a name on the hub",
     )
-    model_precision: Literal["float32", "bfloat16", "int8", "auto"] = Field(
+    model_precision: Literal["float32", "bfloat16", "auto"] = Field(
         default="float32",
         description="How sentence-transformers models compute here; `auto` takes what the processor is fastest at, "
         "after `sync-assets models check`",

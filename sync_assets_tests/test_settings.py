@@ -54,7 +54,7 @@ READ: list[tuple[str, str, str, Any]] = [
 REFUSED = [
     ("RAW_RETENTION_DAYS", "0", ["greater than or equal to 1"]),
     ("STORAGE_MODE", "both", ["'vector_only' or 'hybrid'"]),
-    ("MODEL_PRECISION", "float16", ["'float32', 'bfloat16', 'int8' or 'auto'"]),
+    ("MODEL_PRECISION", "float16", ["'float32', 'bfloat16' or 'auto'"]),
     ("MODEL_REQUESTS_PER_MINUTE", "0", ["greater than or equal to 1"]),
     ("VOYAGE_URL", "api.voyageai.com", ["http(s)://host"]),
     ("MODEL_PRICES", '{"hash-8": -1}', ["greater than or equal to 0"]),

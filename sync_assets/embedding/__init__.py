@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from sync_assets.hashing import digest
 
-Precision = Literal["float32", "bfloat16", "int8"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class ModelOptions(NamedTuple):
@@ -106,9 +106,9 @@ def open_embedder(model: str, options: ModelOptions = ModelOptions()) -> Embedde
     """A model by name, opened once in a process; loads nothing yet.
 
     Args:
-        model: a name that `SentenceTransformersEmbedder` knows, `wordllama-256`, `voyage-...` or
-            `amazon.titan-embed-...` (both take `@<dimension>` at the end), or `hash-<dimension>` for tests and
-            benchmarks.
+        model: a name that `SentenceTransformersEmbedder` knows, with `@<precision>` at the end where it is to be
+            another one than the options say; `wordllama-256`; `voyage-...` or `amazon.titan-embed-...`, with
+            `@<dimension>` for vectors of another length; or `hash-<dimension>` for tests and benchmarks.
     """
     return _opened(model, options)
 
@@ -131,7 +131,8 @@ def _opened(model: str, options: ModelOptions) -> Embedder:
         from sync_assets.embedding.bedrock import TitanEmbedder
 
         return TitanEmbedder(model, options)
-    from sync_assets.embedding.precisions import resolved
+    from sync_assets.embedding.precisions import resolved, split
     from sync_assets.embedding.sentence_transformers import SentenceTransformersEmbedder
 
-    return SentenceTransformersEmbedder(model, resolved(options.precision))
+    name, precision = split(model)
+    return SentenceTransformersEmbedder(name, precision or resolved(options.precision))

@@ -148,6 +148,19 @@ class TitanEmbedder(HostedEmbedder):
             ) from None
 
 
+def has_credentials() -> bool:
+    """Whether boto3 finds any, good or bad; asks no machine's metadata service."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        providers = botocore.session.Session().get_component("credential_provider")
+        providers.remove("iam-role")
+        return providers.load_credentials() is not None
+    except BotoCoreError:
+        return False
+
+
 def _matrix(rows: Sequence[Sequence[float]]) -> np.ndarray:
     """Vectors as rows; vectors of different lengths are an error of the model."""
     if len({len(row) for row in rows}) != 1:

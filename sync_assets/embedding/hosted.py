@@ -45,7 +45,7 @@ class HostedModel(NamedTuple):
     call_tokens: int
 
 
-class Passing(Exception):  # noqa: N818 it is no failure yet
+class Passing(Exception):
     """One request failed in a way that another may not.
 
     Args:
@@ -99,9 +99,13 @@ class HostedEmbedder(ABC):
         """
         return self._fingerprint
 
-    @cached_property
+    @property
     def tokenizer(self) -> FileTokenizer:
         """The stand-in that texts are measured with, which is not the vendor's."""
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> FileTokenizer:
         return FileTokenizer(wheel_folder() / "tokenizer.json")
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -15,6 +15,7 @@ from sync_assets.ledger.throughput import record_throughput
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.findings import Finding, unusable
 from sync_assets.stages.limits import refuse_beyond_limits
+from sync_assets.stages.precision import refuse_unchecked
 
 STAGE = "embeddings"
 
@@ -29,8 +30,10 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     Raises:
         EmbeddingError: the model can't be loaded, or fails on everything; what was embedded before stays in the cache.
         LimitError: the cache lacks more texts than the settings allow to embed.
+        SettingsError: the model's precision has passed no check.
     """
     embedder = context.services.embedder(context.stream.model)
+    refuse_unchecked(context.services, embedder)
     refuse_beyond_limits(context, chunks)
     schema = embedding_schema(embedder.fingerprint.dimension)
     report = Report.after(context, "chunks", STAGE, chunks.partitions)

@@ -61,6 +61,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 def test_voyage_embeds_documents_and_questions_each_as_what_they_are(voyage: Vendor) -> None:
     embedder = of_voyage(voyage)
+    voyage.backwards = True
     vectors = embedder.embed(TEXTS)
     assert (vectors.dtype, vectors.shape) == (np.float32, (3, 1024))
     for vector, text in zip(vectors, TEXTS, strict=True):

@@ -35,6 +35,7 @@ class Vendor:
         failures: statuses to answer the next requests with, first one first; 0 cuts the connection.
         retry_after: value of the header that goes with a 429; None for none.
         wrong_dimension: answers with vectors of that length.
+        backwards: sends vectors in another order than the asked one; their `index` counts.
         together: where requests wait for each other, so many at a time.
     """
 
@@ -43,6 +44,7 @@ class Vendor:
     failures: list[int] = field(default_factory=list)
     retry_after: str | None = None
     wrong_dimension: int | None = None
+    backwards: bool = False
     together: threading.Barrier | None = None
     seen: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -135,8 +137,8 @@ class _Voyage(_Handler):
             if body.get("encoding_format") == "base64":
                 sent = base64.b64encode(vector.astype("<f4").tobytes()).decode()
             rows.append({"object": "embedding", "embedding": sent, "index": index})
-        # In an order that is not the asked one: what counts is the index.
-        self._send(200, {"object": "list", "data": rows[::-1], "model": model, "usage": {"total_tokens": total}})
+        rows = rows[::-1] if self.vendor.backwards else rows
+        self._send(200, {"object": "list", "data": rows, "model": model, "usage": {"total_tokens": total}})
 
     def _refuse(self, status: int, detail: str) -> None:
         self._send(status, {"detail": detail})
