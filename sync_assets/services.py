@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from sync_assets.embedding import Embedder, open_embedder
+from sync_assets.embedding import Embedder, ModelOptions, open_embedder
 from sync_assets.errors import SettingsError
 from sync_assets.settings import Settings, load_settings
 from sync_assets.storage import Storage, open_storage
@@ -72,7 +72,22 @@ class Services:
 
     def embedder(self, model: str | None) -> Embedder:
         """A stream's model, or the installation's where the stream names none."""
-        return open_embedder(model or self.settings.model)
+        return open_embedder(model or self.settings.model, self._model_options)
+
+    def embedder_of(self, model: str) -> Embedder:
+        """The model that made a collection, by the name in the registry: in its precision, whatever is set now."""
+        return open_embedder(model, self._model_options._replace(precision="float32"))
+
+    @property
+    def _model_options(self) -> ModelOptions:
+        settings = self.settings
+        return ModelOptions(
+            precision=settings.model_precision,
+            voyage_api_key=settings.voyage_api_key,
+            voyage_url=settings.voyage_url,
+            bedrock_region=settings.bedrock_region,
+            requests_per_minute=settings.model_requests_per_minute,
+        )
 
     def store(self, name: str) -> VectorStore:
         """A vector store by name, opened once.

@@ -88,6 +88,21 @@ class Settings(BaseSettings):
         description="Cross-encoder of the sentence-transformers library for `search --rerank`: a folder, or a name on "
         "the hub; default none",
     )
+    model_precision: Literal["float32", "bfloat16", "auto"] = Field(
+        default="float32",
+        description="How sentence-transformers models compute here; `auto` takes what the processor is fastest at, "
+        "after `sync-assets models check`",
+    )
+    model_requests_per_minute: int | None = Field(
+        default=None, ge=1, le=100_000, description="Most requests to a hosted model in any minute; default no limit"
+    )
+    voyage_api_key: SecretStr | None = Field(default=None, description="Key for `voyage-*` models")
+    voyage_url: str | None = Field(
+        default=None, description="Root of Voyage's API (`https://host/v1`), where a proxy stands before it"
+    )
+    bedrock_region: str | None = Field(
+        default=None, description="AWS region for `amazon.titan-embed-*` models; default AWS's own variables"
+    )
     model_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},
         description='US dollars for a million tokens by model, such as `{"voyage-4": 0.06}`; others cost nothing',
@@ -153,7 +168,7 @@ class Settings(BaseSettings):
             parse_targets(urls.get_secret_value())
         return urls
 
-    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url", "llm_url", "ui_url")
+    @field_validator("qdrant_url", "chroma_url", "s3_endpoint_url", "llm_url", "voyage_url", "ui_url")
     @classmethod
     def _http(cls, url: str | SecretStr | None) -> str | SecretStr | None:
         if url is not None:
@@ -163,8 +178,13 @@ class Settings(BaseSettings):
         return url
 
     def price(self, model: str | None, tokens: int) -> float:
-        """US dollars for some tokens of a stream's model, the installation's where the stream names none."""
-        return self.model_prices.get(model or self.model, 0.0) * tokens / 1_000_000
+        """US dollars for some tokens of a stream's model, the installation's where the stream names none.
+
+        A model that is asked for shorter vectors (`voyage-4@512`) costs what it costs without.
+        """
+        name = model or self.model
+        price = self.model_prices.get(name, self.model_prices.get(name.partition("@")[0], 0.0))
+        return price * tokens / 1_000_000
 
     @cached_property
     def tenants_path(self) -> Path:

@@ -17,6 +17,7 @@ from sync_assets.cli.backfill import backfill_app
 from sync_assets.cli.collections import collections_app
 from sync_assets.cli.forget import forget
 from sync_assets.cli.graph import graph_app
+from sync_assets.cli.models import models_app
 from sync_assets.cli.notify import notify_app
 from sync_assets.cli.plan import plan
 from sync_assets.cli.requests import (
@@ -77,6 +78,7 @@ app.add_typer(support_db_app, name="support-db")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(database_app, name="database")
 app.add_typer(notify_app, name="notify")
+app.add_typer(models_app, name="models")
 
 DEMO_PORT = 8790
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the demo servers; 0 takes a free one.")]

@@ -7,12 +7,28 @@ model is loaded by the first call of `embed`.
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from sync_assets.hashing import digest
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class ModelOptions(NamedTuple):
+    """What an installation's settings say of its models; `Settings` describes each.
+
+    Attributes:
+        requests_per_minute: to the API of a hosted model.
+    """
+
+    precision: Precision | Literal["auto"] = "float32"
+    voyage_api_key: SecretStr | None = None
+    voyage_url: str | None = None
+    bedrock_region: str | None = None
+    requests_per_minute: int | None = None
 
 
 class ModelFingerprint(BaseModel):
@@ -55,7 +71,13 @@ class Tokenizer(Protocol):
 
 
 class Embedder(Protocol):
-    """A model. `fingerprint` and `tokenizer` are cheap; `embed` loads the model on first use."""
+    """A model. `fingerprint` and `tokenizer` are cheap; `embed` loads the model on first use.
+
+    Attributes:
+        billed_tokens: what the vendor of a hosted model has counted in this process; 0 for a model that runs here.
+    """
+
+    billed_tokens: int
 
     @property
     def fingerprint(self) -> ModelFingerprint: ...
@@ -71,15 +93,28 @@ class Embedder(Protocol):
         """
         ...
 
+    def embed_query(self, text: str) -> np.ndarray:
+        """The vector of a question, shape (dimension,): some models tell questions from what answers them.
 
-@cache
-def open_embedder(model: str) -> Embedder:
+        Raises:
+            EmbeddingError: as `embed`.
+        """
+        ...
+
+
+def open_embedder(model: str, options: ModelOptions = ModelOptions()) -> Embedder:  # noqa: B008 it is immutable
     """A model by name, opened once in a process; loads nothing yet.
 
     Args:
-        model: a name that `SentenceTransformersEmbedder` knows, `wordllama-256`, or `hash-<dimension>` for tests and
-            benchmarks.
+        model: a name that `SentenceTransformersEmbedder` knows, with `@<precision>` at the end where it is to be
+            another one than the options say; `wordllama-256`; `voyage-...` or `amazon.titan-embed-...`, with
+            `@<dimension>` for vectors of another length; or `hash-<dimension>` for tests and benchmarks.
     """
+    return _opened(model, options)
+
+
+@cache
+def _opened(model: str, options: ModelOptions) -> Embedder:
     if match := re.fullmatch(r"hash-([1-9]\d*)", model):
         from sync_assets.embedding.hash_embedder import HashEmbedder
 
@@ -88,6 +123,16 @@ def open_embedder(model: str) -> Embedder:
         from sync_assets.embedding.wordllama import WordLlamaEmbedder
 
         return WordLlamaEmbedder()
+    if model.startswith("voyage-"):
+        from sync_assets.embedding.voyage import VoyageEmbedder
+
+        return VoyageEmbedder(model, options)
+    if model.startswith("amazon."):
+        from sync_assets.embedding.bedrock import TitanEmbedder
+
+        return TitanEmbedder(model, options)
+    from sync_assets.embedding.precisions import resolved, split
     from sync_assets.embedding.sentence_transformers import SentenceTransformersEmbedder
 
-    return SentenceTransformersEmbedder(model)
+    name, precision = split(model)
+    return SentenceTransformersEmbedder(name, precision or resolved(options.precision))

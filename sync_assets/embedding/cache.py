@@ -104,7 +104,8 @@ class EmbedResult(NamedTuple):
         embedded: vectors computed now.
         reused: vectors found in the cache.
         failures: why a text has no vector.
-        tokens: of the texts that were given to the model.
+        tokens: of the texts that were given to the model, by its tokenizer here.
+        billed: those that the vendor of a hosted model counted; 0 for a model that runs here.
         seconds: that the model took for them, its loading included.
     """
 
@@ -113,6 +114,7 @@ class EmbedResult(NamedTuple):
     reused: int
     failures: dict[str, str]
     tokens: int
+    billed: int
     seconds: float
 
 
@@ -142,6 +144,7 @@ def embed_missing(
     missing = [content_hash for content_hash in texts_by_hash if content_hash not in vectors]
     lengths: dict[str, int] = {}
     seconds = 0.0
+    billed_before = embedder.billed_tokens
     if missing:
         lengths = dict(zip(missing, embedder.tokenizer.count([texts_by_hash[item] for item in missing]), strict=True))
         missing.sort(key=lengths.__getitem__)
@@ -158,7 +161,8 @@ def embed_missing(
             cache.put(tenant, key, computed)
         vectors.update(computed)
         on_progress(len(vectors) + len(failures))
-    return EmbedResult(vectors, len(vectors) - reused, reused, failures, sum(lengths.values()), seconds)
+    billed = embedder.billed_tokens - billed_before
+    return EmbedResult(vectors, len(vectors) - reused, reused, failures, sum(lengths.values()), billed, seconds)
 
 
 def _embed_batch(

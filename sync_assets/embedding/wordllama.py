@@ -35,6 +35,7 @@ class _Tokenizer(FileTokenizer):
 class WordLlamaEmbedder:
     """The model `wordllama-256`: 256 dimensions, weights kept in 16 bits and reckoned with in 32."""
 
+    billed_tokens = 0
     fingerprint = ModelFingerprint(
         name=MODEL,
         revision=_WEIGHTS_DIGEST,
@@ -71,6 +72,9 @@ class WordLlamaEmbedder:
             mean = self._weights[tokens].mean(axis=0)
             vector[:] = mean / np.linalg.norm(mean)
         return vectors
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return self.embed([text])[0]
 
     @cached_property
     def _weights(self) -> np.ndarray:

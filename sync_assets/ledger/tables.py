@@ -174,6 +174,23 @@ throughput = Table(
     comment="How fast each model was, on this installation",
 )
 
+model_checks = Table(
+    "model_checks",
+    metadata,
+    Column("fingerprint", Text, primary_key=True, comment="of the model"),
+    Column("description", Text, nullable=False, comment="the fingerprint in words"),
+    Column("passed", Boolean, nullable=False),
+    Column("texts", Integer, nullable=False),
+    Column("questions", Integer, nullable=False),
+    Column("overlap", Double, nullable=False, comment="share of the ten nearest that float32 finds too"),
+    Column("mean_cosine", Double, nullable=False),
+    Column("min_cosine", Double, nullable=False),
+    Column("speed", Double, nullable=False, comment="texts in a second"),
+    Column("exact_speed", Double, nullable=False, comment="in float32"),
+    Column("checked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="How models in another precision compare with float32, on this installation's texts",
+)
+
 enrichments = Table(
     "enrichments",
     metadata,

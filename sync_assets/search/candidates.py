@@ -135,7 +135,7 @@ def _enough(ask: Callable[[int], list[Hit]], documents: int) -> list[Hit]:
 
 def _embedded(services: Services, registered: RegisteredCollection, text: str) -> np.ndarray:
     """The question's vector, by the model that a collection was made with."""
-    embedder = services.embedder(registered.model)
+    embedder = services.embedder_of(registered.model)
     if embedder.fingerprint.key != registered.model_fingerprint:
         raise FingerprintMismatch(
             f"Collection {registered.name} was made with {registered.description}; "
@@ -148,4 +148,4 @@ def _embedded(services: Services, registered: RegisteredCollection, text: str) -
             f"The question has {len(spans)} tokens; {registered.model} reads {embedder.fingerprint.max_tokens}.",
             "Ask a shorter one, or search by its words (mode lexical).",
         )
-    return embedder.embed([text])[0]
+    return embedder.embed_query(text)

@@ -15,6 +15,7 @@ from sync_assets.ledger.throughput import record_throughput
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.findings import Finding, unusable
 from sync_assets.stages.limits import refuse_beyond_limits
+from sync_assets.stages.precision import refuse_unchecked
 
 STAGE = "embeddings"
 
@@ -29,8 +30,10 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     Raises:
         EmbeddingError: the model can't be loaded, or fails on everything; what was embedded before stays in the cache.
         LimitError: the cache lacks more texts than the settings allow to embed.
+        SettingsError: the model's precision has passed no check.
     """
     embedder = context.services.embedder(context.stream.model)
+    refuse_unchecked(context.services, embedder)
     refuse_beyond_limits(context, chunks)
     schema = embedding_schema(embedder.fingerprint.dimension)
     report = Report.after(context, "chunks", STAGE, chunks.partitions)
@@ -85,12 +88,14 @@ def _embed(
     )
     if result.seconds:
         record_throughput(context.services.ledger, embedder.fingerprint.key, result.tokens, result.seconds)
+    # A vendor counts with a tokenizer of its own: what it billed is shared out by the lengths that are known here.
+    share = result.billed / result.tokens if result.billed and result.tokens else 1.0
     for number, key in enumerate(result.vectors):
         if number < result.reused:
             report.count(first[key], "reused")
         else:
             report.count(first[key], "embedded")
-            report.count(first[key], "embedded_tokens", tokens[key])
+            report.count(first[key], "embedded_tokens", round(tokens[key] * share))
     bad = unusable(result.vectors, embedder.fingerprint.dimension)
     return result._replace(failures={**result.failures, **bad}) if bad else result
 

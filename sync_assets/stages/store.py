@@ -14,12 +14,14 @@ import pyarrow as pa
 from sync_assets.batches import Batch, Partition
 from sync_assets.chunking import CHUNKER_VERSION
 from sync_assets.embedding import Embedder
+from sync_assets.embedding.precisions import exact_name
 from sync_assets.errors import StoreError
 from sync_assets.hashing import digest
 from sync_assets.ledger import NewCollection, RegisteredCollection
 from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.stages import Context, QuarantineDesk, Report, advance_watermarks, record_states
 from sync_assets.stages.changes import Change, applied_rows, changes_of, count_changes, difference, left_to_apply
+from sync_assets.stages.precision import refuse_unchecked
 from sync_assets.vector_stores import VectorStore
 
 # Deleting it changes nothing, and tells whether a store takes writes.
@@ -50,7 +52,7 @@ def wanted_collection(context: Context, store_name: str) -> NewCollection:
         fingerprint=key,
         description=words,
         dimension=embedder.fingerprint.dimension,
-        model=context.stream.model or context.services.settings.model,
+        model=exact_name(context.stream.model or context.services.settings.model, embedder.fingerprint),
         model_fingerprint=embedder.fingerprint.key,
         limits=context.stream.limits(embedder.fingerprint).model_dump(),
     )
@@ -61,7 +63,9 @@ def register_collection(context: Context, store_name: str) -> RegisteredCollecti
 
     Raises:
         FingerprintMismatch: it was made by another model or chunker.
+        SettingsError: it would be the first of its model in a precision that no check has passed.
     """
+    refuse_unchecked(context.services, context.services.embedder(context.stream.model))
     registered = context.services.ledger.register_collection(wanted_collection(context, store_name))
     context.services.store(store_name).ensure_collection(registered.collection)
     return registered

@@ -105,7 +105,7 @@ def test_weights_that_can_not_be_loaded_are_an_embedding_error(folder: Path) -> 
 
 
 def test_wheel_with_other_weights_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "_wheel_folder", lambda: folder)
+    monkeypatch.setattr(under_test, "wheel_folder", lambda: folder)
     with pytest.raises(EmbeddingError, match=f"have SHA-256 .*, not {DIGEST}"):
         SentenceTransformersEmbedder(MODEL).embed(["text"])
 

@@ -86,7 +86,7 @@ def test_a_tenant_that_has_nothing_yet_is_told_to_sync(installation: Installatio
 def test_a_model_that_changed_under_its_name_is_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = HashEmbedder(8)
     changed.fingerprint = changed.fingerprint.model_copy(update={"revision": "2"})
-    monkeypatch.setattr(services, "embedder", lambda _: changed)
+    monkeypatch.setattr(services, "embedder_of", lambda _: changed)
     with pytest.raises(FingerprintMismatch, match=r"hash-8 \(8d, hash float32, 1\).*'hash-8' is .*float32, 2\)"):
         search(services, "x", tenant="acme", audience=PUBLIC)
 
