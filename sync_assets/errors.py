@@ -62,5 +62,9 @@ class FingerprintMismatch(SyncAssetsError):
     """A write carries another model fingerprint than its collection (law 6)."""
 
 
+class JobError(SyncAssetsError):
+    """A job is not in a state in which it can be paused, resumed or canceled, or a tenant has too many of them."""
+
+
 class NotificationError(SyncAssetsError):
     """A message could not be handed over to one of the places that SYNC_ASSETS_NOTIFY names."""

@@ -8,7 +8,7 @@ needs a webserver and a daemon.
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,16 @@ def execute(
     Args:
         tags: of the run, its range of partitions among them (`partitions.RANGE_START`).
     """
+    return execute_made(instance, make(instance, assets, run_config, tags))
+
+
+def make(
+    instance: dg.DagsterInstance,
+    assets: Collection[dg.AssetKey],
+    run_config: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> dg.DagsterRun:
+    """A run of `execute` that has not begun. It names this process as its own until another claims it."""
     repository = ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE)
     whole = repository.get_reconstructable_job(_JOB)
     selection = frozenset(assets)
@@ -60,7 +70,7 @@ def execute(
     definition = job.get_definition()
     plan = create_execution_plan(job, run_config, tags=tags)
     # `create_run_for_job` stores no choice of checks: repeated in the UI, the run would evaluate all of its assets'.
-    run = instance.create_run(
+    return instance.create_run(
         job_name=definition.name,
         run_id=run_id,
         run_config=run_config,
@@ -80,7 +90,12 @@ def execute(
         job_code_origin=job.get_python_origin(),
         asset_graph=definition.asset_layer.asset_graph,
     )
-    return execute_run(job, run, instance)
+
+
+def execute_made(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.JobExecutionResult:
+    """Execute a run that `make` made, in this process."""
+    whole = ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE).get_reconstructable_job(_JOB)
+    return execute_run(whole, run, instance)
 
 
 @contextlib.contextmanager
@@ -126,8 +141,13 @@ def interrupted(result: dg.JobExecutionResult) -> bool:
 
 def counts(result: dg.JobExecutionResult) -> dict[dg.AssetKey, Counter[str]]:
     """Counts of each materialized asset, summed over the run's partitions."""
+    return counts_of(result.all_events)
+
+
+def counts_of(events: Iterable[dg.DagsterEvent]) -> dict[dg.AssetKey, Counter[str]]:
+    """The same of a run that was executed elsewhere, from its events."""
     found: dict[dg.AssetKey, Counter[str]] = {}
-    for event in result.all_events:
+    for event in events:
         if event.event_type_value == "ASSET_MATERIALIZATION":
             materialization = event.step_materialization_data.materialization
             total = found.setdefault(materialization.asset_key, Counter())

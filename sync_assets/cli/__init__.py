@@ -29,6 +29,7 @@ from sync_assets.cli.requests import (
     Sweep,
     sync_request,
 )
+from sync_assets.cli.serve import serve
 from sync_assets.cli.session import (
     Json,
     OneSource,
@@ -283,6 +284,7 @@ app.command()(enrich)
 app.command()(adopt)
 app.command()(audit)
 app.command()(forget)
+app.command()(serve)
 
 
 @upstream_app.command("serve")
