@@ -44,11 +44,10 @@ class _Step(NamedTuple):
     """What became of one asset in one attempt at a piece.
 
     Attributes:
-        run: its id.
         seconds: that it took, or has taken so far; None where it has not begun.
     """
 
-    run: str
+    run: dg.DagsterRun
     piece: Piece
     key: dg.AssetKey
     status: StepEventStatus | None
@@ -66,6 +65,11 @@ class _Step(NamedTuple):
     def is_done(self) -> bool:
         return self.status is StepEventStatus.SUCCESS
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it failed by itself: Dagster says so, too, of a step that was interrupted to stop its run."""
+        return self.status is StepEventStatus.FAILURE and self.run.status is not dg.DagsterRunStatus.CANCELED
+
 
 def progress(instance: dg.DagsterInstance, job: Job) -> Progress:
     """How far a job is."""
@@ -75,7 +79,7 @@ def progress(instance: dg.DagsterInstance, job: Job) -> Progress:
     totals = Counter(places.values())
     finished = Counter(places[place] for place in done)
     names = sorted(totals, key=lambda name: (name == "graph", (*_STAGES, name).index(name), name))
-    failed = [step for step in steps if step.status is StepEventStatus.FAILURE and step.place not in done]
+    failed = [step for step in steps if step.has_failed and step.place not in done]
     return Progress(
         stages=[Stage(name, finished[name], totals[name]) for name in names],
         counts=_counts(instance, job),
@@ -93,7 +97,7 @@ def _steps(instance: dg.DagsterInstance, job: Job) -> Iterator[_Step]:
         )
         for key in run.asset_selection or ():
             stats = known.get("__".join(key.path))
-            yield _Step(run.run_id, Piece.of(run), key, stats and stats.status, _seconds(stats))
+            yield _Step(run, Piece.of(run), key, stats and stats.status, _seconds(stats))
 
 
 def _seconds(stats: RunStepKeyStatsSnapshot | None) -> float | None:
@@ -142,7 +146,7 @@ def _counts(instance: dg.DagsterInstance, job: Job) -> dict[str, int]:
 
 
 def _reasons(instance: dg.DagsterInstance, step: _Step) -> Iterator[str]:
-    for entry in instance.all_logs(step.run, of_type=dg.DagsterEventType.STEP_FAILURE):
+    for entry in instance.all_logs(step.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.dagster_event
         if event is not None and event.step_key == "__".join(step.key.path):
             yield f"{'/'.join(step.key.path)}: {runs.reason_of(event)}"
