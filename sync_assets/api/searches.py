@@ -7,12 +7,12 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from sync_assets.api.gate import AnyKey, tenant_of
 from sync_assets.api.parts import PartsOf
 from sync_assets.api.problems import Refusal
-from sync_assets.api.words import Words
+from sync_assets.api.words import Words, clean
 from sync_assets.documents import Visibility
 from sync_assets.search import Hit, search
 from sync_assets.services import Services
@@ -22,6 +22,9 @@ from sync_assets.vector_stores import Audience
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
+_Question = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(clean)
+]
 _Key = Annotated[Words, Field(min_length=1, max_length=100)]
 _Value = (
     bool
@@ -86,7 +89,7 @@ class SearchRequest(BaseModel):
         },
     )
 
-    text: Annotated[Words, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
+    text: _Question
     tenant: TenantName | None = None
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     top_k: int = Field(default=5, ge=1, le=50)

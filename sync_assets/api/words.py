@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """The text, where a database can keep it."""
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("has characters that are none: NUL, or half of a surrogate pair")
     return text
 
 
-Words = Annotated[str, AfterValidator(_clean)]
+Words = Annotated[str, AfterValidator(clean)]
