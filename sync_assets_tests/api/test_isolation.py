@@ -71,7 +71,7 @@ def test_the_description_has_every_route(client: TestClient, operations: dict[tu
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_no_request_of_one_tenant_yields_or_changes_anything_of_another(

@@ -68,6 +68,7 @@ def process_of(installation: Installation, job_id: str) -> psutil.Process:
     return psutil.Process(process.pid)
 
 
+@pytest.mark.slow
 def test_a_job_is_paused_resumed_by_another_api_and_completed(own: Installation) -> None:
     day = f"{YESTERDAY:%Y-%m-%d}"
     with api(own) as client:
@@ -90,7 +91,8 @@ def test_a_job_is_paused_resumed_by_another_api_and_completed(own: Installation)
         wait_for(lambda: show(client, job)["status"] not in ("pending", "running"))
         completed = show(client, job)
         assert completed["status"] == "completed"
-        assert set(done(completed).values()) == {(1, 1)}
+        assert all(did == of for did, of in done(completed).values())
+        assert set(done(completed)) >= {"raw", "documents", "chunks", "embeddings", "pgvector", "qdrant"}
         assert (completed["counts"]["documents"], completed["errors_count"]) == (6, 0)
         assert (completed["since"], completed["started_at"] < completed["ended_at"]) == (day, True)
         for action in ("pause", "resume", "cancel"):
