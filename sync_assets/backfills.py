@@ -134,7 +134,7 @@ class Backfills:
             SettingsError: no window, or no tenant's account, lies in it.
         """
         planned = self._syncer(backfill, self._announce).plan(self._request(backfill))
-        return [piece for run in planned for piece in self._cut(run, backfill.windows_per_run)]
+        return [piece for run in planned for piece in cut(self._graph, run, backfill.windows_per_run)]
 
     def all(self) -> list[Standing]:
         """Every backfill that has runs, the latest first."""
@@ -219,13 +219,6 @@ class Backfills:
     def _syncer(self, backfill: Backfill, announce: Callable[[str], None]) -> Syncer:
         return Syncer(self._services, self._definitions, self._instance, announce, backfill.tags)
 
-    def _cut(self, run: PlannedRun, most: int) -> Iterator[PlannedRun]:
-        windows = time_windows(self._graph.get(run.assets[0]).partitions_def)
-        keys = windows.get_partition_keys_in_range(dg.PartitionKeyRange(run.first_window, run.last_window))
-        for start in range(0, len(keys), most):
-            part = keys[start : start + most]
-            yield run._replace(first_window=part[0], last_window=part[-1], windows=len(part))
-
     def _check(self, request: SyncRequest) -> None:
         """Try every tenant's credentials, and add the tenants to Dagster's partitions."""
         with self._services.ledger.transaction():
@@ -247,6 +240,15 @@ class Backfills:
         """Every time that somebody canceled it so far, by the run that was the latest then."""
         runs = self._instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: backfill_id}))
         return {(run.run_id, run.tags[_CANCELED_TAG]) for run in runs if _CANCELED_TAG in run.tags}
+
+
+def cut(graph: BaseAssetGraph[Any], run: PlannedRun, most: int) -> Iterator[PlannedRun]:
+    """A planned run in pieces of a few windows each, the earliest first."""
+    windows = time_windows(graph.get(run.assets[0]).partitions_def)
+    keys = windows.get_partition_keys_in_range(dg.PartitionKeyRange(run.first_window, run.last_window))
+    for start in range(0, len(keys), most):
+        part = keys[start : start + most]
+        yield run._replace(first_window=part[0], last_window=part[-1], windows=len(part))
 
 
 class _Position:

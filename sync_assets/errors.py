@@ -66,5 +66,9 @@ class CollectionError(SyncAssetsError):
     """A collection can't be built, switched or dropped as things are; nothing of it was done."""
 
 
+class JobError(SyncAssetsError):
+    """A job is not in a state in which it can be paused, resumed or canceled, or a tenant has too many of them."""
+
+
 class NotificationError(SyncAssetsError):
     """A message could not be handed over to one of the places that SYNC_ASSETS_NOTIFY names."""

@@ -8,6 +8,8 @@ died before they had the tag, nothing is known but what the run told last: hours
 What belongs here: that tag, and reading it. What does not: executing runs (`runs.py`).
 """
 
+import contextlib
+import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -47,9 +49,9 @@ class RunProcess(NamedTuple):
     run: str
 
     @classmethod
-    def current(cls, run_id: str) -> Self:
-        """This process, for a run that it executes."""
-        process = psutil.Process()
+    def current(cls, run_id: str, pid: int | None = None) -> Self:
+        """This process, or another one of this machine, for a run that it executes."""
+        process = psutil.Process(pid)
         return cls(socket.gethostname(), process.pid, _start_of(process), run_id[:8])
 
     @classmethod
@@ -65,6 +67,19 @@ class RunProcess(NamedTuple):
         """Whether the process was one of this machine, and is dead. Of other machines nothing is known."""
         return self.host == socket.gethostname() and not self._lives()
 
+    def end(self, seconds: float) -> None:
+        """Interrupt a process of this machine as Ctrl-C does, and kill it where it has not ended after some seconds."""
+        if not self.is_here():
+            return
+        process = psutil.Process(self.pid)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(seconds)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(seconds)
+
     def is_here(self) -> bool:
         """Whether the process is one of this machine, and lives."""
         return self.host == socket.gethostname() and self._lives()
@@ -77,9 +92,9 @@ class RunProcess(NamedTuple):
             return False
 
 
-def claim(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Let a run name this process as the one that executes it."""
-    instance.add_run_tags(run_id, {PROCESS_TAG: str(RunProcess.current(run_id))})
+def claim(instance: dg.DagsterInstance, run_id: str, pid: int | None = None) -> None:
+    """Let a run name this process, or another one of this machine, as the one that executes it."""
+    instance.add_run_tags(run_id, {PROCESS_TAG: str(RunProcess.current(run_id, pid))})
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, clock: Callable[[], datetime] = utc_now) -> list[str]:

@@ -8,12 +8,13 @@ needs a webserver and a daemon.
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.remote_origin import (
@@ -23,6 +24,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.snap import snapshot_from_execution_plan
 from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster._core.storage.tags import CODE_LOCATION_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 from fasteners import InterProcessLock
@@ -48,8 +50,21 @@ def execute(
     Args:
         tags: of the run, its range of partitions among them (`partitions.RANGE_START`).
     """
-    repository = ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE)
-    whole = repository.get_reconstructable_job(_JOB)
+    return execute_made(instance, make(instance, assets, run_config, tags))
+
+
+def make(
+    instance: dg.DagsterInstance,
+    assets: Collection[dg.AssetKey],
+    run_config: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> dg.DagsterRun:
+    """A run of `execute` that has not begun. It names this process as its own until another claims it.
+
+    Dagster's own `create_run` also writes an event for each asset and partition, which takes seconds, and lets them all
+    look as if they were under way.
+    """
+    whole = _whole_job()
     selection = frozenset(assets)
     checks = checks_of_sync(whole.get_definition().asset_layer.asset_graph, selection)
     job = whole.get_subset(asset_selection=selection, asset_check_selection=checks)
@@ -59,13 +74,14 @@ def execute(
     run_id = make_new_run_id()
     definition = job.get_definition()
     plan = create_execution_plan(job, run_config, tags=tags)
+    graph: Any = definition.asset_layer.asset_graph
     # `create_run_for_job` stores no choice of checks: repeated in the UI, the run would evaluate all of its assets'.
-    run = instance.create_run(
+    run = instance.run_domain.construct_run_with_snapshots(
         job_name=definition.name,
         run_id=run_id,
         run_config=run_config,
         status=DagsterRunStatus.NOT_STARTED,
-        tags={**tags, PROCESS_TAG: str(RunProcess.current(run_id))},
+        tags={**tags, CODE_LOCATION_TAG: LOCATION, PROCESS_TAG: str(RunProcess.current(run_id))},
         root_run_id=None,
         parent_run_id=None,
         step_keys_to_execute=plan.step_keys_to_execute,
@@ -78,9 +94,23 @@ def execute(
         op_selection=None,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), _JOB),
         job_code_origin=job.get_python_origin(),
-        asset_graph=definition.asset_layer.asset_graph,
+        asset_graph=graph,
     )
+    return instance.run_storage.add_run(run)
+
+
+def execute_made(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.JobExecutionResult:
+    """Execute a run that `make` made, in this process."""
+    job = _whole_job().get_subset(asset_selection=run.asset_selection, asset_check_selection=run.asset_check_selection)
+    plan = instance.get_execution_plan_snapshot(str(run.execution_plan_snapshot_id))
+    with partition_loading_context(dynamic_partitions_store=instance):
+        graph = job.get_definition().asset_layer.asset_graph
+        instance.run_domain._log_asset_planned_events(run, plan, graph)  # what else `create_run` does
     return execute_run(job, run, instance)
+
+
+def _whole_job() -> ReconstructableJob:
+    return ReconstructableRepository.for_module(_MODULE, _ATTRIBUTE).get_reconstructable_job(_JOB)
 
 
 @contextlib.contextmanager
@@ -126,8 +156,13 @@ def interrupted(result: dg.JobExecutionResult) -> bool:
 
 def counts(result: dg.JobExecutionResult) -> dict[dg.AssetKey, Counter[str]]:
     """Counts of each materialized asset, summed over the run's partitions."""
+    return counts_of(result.all_events)
+
+
+def counts_of(events: Iterable[dg.DagsterEvent]) -> dict[dg.AssetKey, Counter[str]]:
+    """The same of a run that was executed elsewhere, from its events."""
     found: dict[dg.AssetKey, Counter[str]] = {}
-    for event in result.all_events:
+    for event in events:
         if event.event_type_value == "ASSET_MATERIALIZATION":
             materialization = event.step_materialization_data.materialization
             total = found.setdefault(materialization.asset_key, Counter())

@@ -131,6 +131,10 @@ class Settings(BaseSettings):
     quarantine_max_attempts: int = Field(
         default=5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
     )
+    api_key: SecretStr | None = Field(
+        default=None, min_length=16, description="The operator's key of `serve`: any tenant, purges and metrics"
+    )
+    api_requests_per_minute: int = Field(default=120, ge=1, description="How often one key of `serve` may ask")
     notify: SecretStr | None = Field(
         default=None, description="Where failures and recoveries are told: Slack webhooks, SNS topics, mail servers"
     )

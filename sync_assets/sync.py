@@ -17,7 +17,8 @@ from sync_assets.errors import GraphError
 from sync_assets.planning import Chain, PlannedRun, Planner, SyncRequest
 from sync_assets.services import Services
 
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+# Run configuration: nothing of the run's log on the terminal.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
@@ -152,7 +153,7 @@ class Syncer:
         """
         # The run opens stores of its own; the embedded ones admit one process, and one opening, at a time.
         self._services.close()
-        run = runs.execute(self._instance, assets, {**config, **_QUIET}, {**tags, **self._tags})
+        run = runs.execute(self._instance, assets, {**config, **QUIET}, {**tags, **self._tags})
         if runs.interrupted(run):
             raise KeyboardInterrupt
         result.run_ids.append(run.run_id)

@@ -3,6 +3,7 @@
     tenants:
       acme:
         time_zone: Europe/Amsterdam   # of schedules; default UTC
+        api_keys: ["${ACME_API_KEY}"] # of `sync-assets serve`; default none
         freshdesk: {base_url: "https://acme.freshdesk.com", api_key: "${ACME_KEY}"}
 
 `${NAME}` is replaced by the environment variable; a missing one is an error that names the place.
@@ -10,21 +11,46 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
+from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError
 from sync_assets.sources import SOURCE_NAMES, Source, source_module
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
 _NAME = TypeAdapter(TenantName)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class ApiKey(BaseModel):
+    """A key that opens one tenant in `sync-assets serve`.
+
+    Attributes:
+        audience: the widest that may be asked for with it; `internal` also opens the tenant's jobs.
+        principals: those that may be asked for with it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: SecretStr
+    audience: Literal[Visibility.PUBLIC, Visibility.INTERNAL] = Visibility.PUBLIC
+    principals: frozenset[str] = frozenset()
 
 
 class _Tenant(BaseModel):
@@ -34,6 +60,15 @@ class _Tenant(BaseModel):
     __pydantic_extra__: dict[str, dict[str, Any]]  # pyright: ignore[reportIncompatibleVariableOverride] pydantic's way
 
     time_zone: str = "UTC"
+    api_keys: list[ApiKey] = []
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """A plain string is a key for what is public."""
+        return (
+            [{"key": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        )
 
     @field_validator("time_zone")
     @classmethod
@@ -58,9 +93,17 @@ class _File(BaseModel):
 class Tenants:
     """The accounts of every tenant, by source. Loading validates every setting and asks nobody."""
 
-    def __init__(self, accounts: Mapping[str, Mapping[str, BaseModel]], zones: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        accounts: Mapping[str, Mapping[str, BaseModel]],
+        zones: Mapping[str, str],
+        api_keys: Mapping[str, Sequence[ApiKey]],
+        path: Path,
+    ) -> None:
         self._accounts = accounts
         self._zones = zones
+        self._api_keys = api_keys
+        self._path = path
 
     @classmethod
     def load(cls, path: Path) -> "Tenants":
@@ -70,7 +113,7 @@ class Tenants:
             SettingsError: naming file, place, what is wrong and what is allowed.
         """
         if not path.exists():
-            return cls({}, {})
+            return cls({}, {}, {}, path)
         try:
             content = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
@@ -91,7 +134,8 @@ class Tenants:
                 values = _expand(account, place, path)
                 with _mistakes(path, place):
                     accounts[tenant][source] = source_module(source).Account.model_validate(values)
-        return cls(accounts, {tenant: settings.time_zone for tenant, settings in tenants.items()})
+        zones = {tenant: settings.time_zone for tenant, settings in tenants.items()}
+        return cls(accounts, zones, {tenant: settings.api_keys for tenant, settings in tenants.items()}, path)
 
     def names(self, source: str | None = None) -> list[str]:
         """Tenants that have an account in `source`, or in any; sorted."""
@@ -103,6 +147,18 @@ class Tenants:
     def time_zone(self, tenant: str) -> str:
         """IANA name of the time zone that a tenant's schedules follow."""
         return self._zones[tenant]
+
+    def api_keys(self, tenant: str) -> list[ApiKey]:
+        """The keys that open a tenant, with the values of their variables: `serve` alone needs those.
+
+        Raises:
+            SettingsError: a variable is not set.
+        """
+        place = f"tenants.{tenant}.api_keys"
+        return [
+            one.model_copy(update={"key": SecretStr(_expand(one.key.get_secret_value(), place, self._path))})
+            for one in self._api_keys.get(tenant, ())
+        ]
 
     def open(self, source: str, tenant: str) -> Source:
         """A tenant's account, opened for a run.

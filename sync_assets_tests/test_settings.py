@@ -43,6 +43,8 @@ READ: list[tuple[str, str, str, Any]] = [
     ("LLM_API_KEY", "k", "llm_api_key", SecretStr("k")),
     ("RERANKER", "models/reranker", "reranker", "models/reranker"),
     ("QUARANTINE_MAX_ATTEMPTS", "1", "quarantine_max_attempts", 1),
+    ("API_KEY", "sesame-of-operators", "api_key", SecretStr("sesame-of-operators")),
+    ("API_REQUESTS_PER_MINUTE", "1", "api_requests_per_minute", 1),
     (
         "NOTIFY",
         "arn:aws:sns:eu-west-1:123456789012:alerts",
@@ -70,6 +72,7 @@ REFUSED = [
     ("SWEEP_MAX_DELETE_SHARE", "1.01", ["less than or equal to 1"]),
     ("SWEEP_MAX_DELETE_SHARE", "-0.1", ["greater than or equal to 0"]),
     ("QUARANTINE_MAX_ATTEMPTS", "0", ["greater than or equal to 1"]),
+    ("API_REQUESTS_PER_MINUTE", "0", ["greater than or equal to 1"]),
 ]
 
 

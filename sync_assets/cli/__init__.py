@@ -32,6 +32,7 @@ from sync_assets.cli.requests import (
     sync_request,
 )
 from sync_assets.cli.search import search
+from sync_assets.cli.serve import serve
 from sync_assets.cli.session import (
     Json,
     OneSource,
@@ -236,6 +237,7 @@ app.command()(enrich)
 app.command()(adopt)
 app.command()(audit)
 app.command()(forget)
+app.command()(serve)
 
 
 @upstream_app.command("serve")

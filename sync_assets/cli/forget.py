@@ -12,7 +12,6 @@ import typer
 from sync_assets.cli.session import Json, log, open_services, print_json
 from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError
-from sync_assets.partitions import TENANTS_TAG
 from sync_assets.services import Services
 from sync_assets.tenants import valid_tenant
 from sync_assets.terminal import console, print_rows
@@ -170,7 +169,7 @@ def _erase_or_show(
     places: "Sequence[Place]", instance: "dg.DagsterInstance", tenant: str, erases: bool, as_json: bool, remedy: str
 ) -> int:
     """Erase, or count what would be; prints a row for each place, and returns the exit code."""
-    from sync_assets.forgetting import erase
+    from sync_assets.forgetting import erase, runs_in_progress
 
     if not erases:
         rows: list[dict[str, Any]] = [{"place": place.name, "found": place.count()} for place in places]
@@ -181,7 +180,7 @@ def _erase_or_show(
         console().print(f"Nothing was erased. {remedy}")
         return 0
     outcomes = erase(places)
-    running = _runs_in_progress(instance, tenant)
+    running = runs_in_progress(instance, tenant)
     left = sum(outcome.left for outcome in outcomes)
     log.info("forgot of %s: %s erased, %s left", tenant, sum(outcome.erased for outcome in outcomes), left)
     if as_json:
@@ -202,12 +201,3 @@ def _print_outcomes(outcomes: "Sequence[Outcome]", left: int, running: int) -> N
             "have ended.",
             soft_wrap=True,
         )
-
-
-def _runs_in_progress(instance: "dg.DagsterInstance", tenant: str) -> int:
-    """Runs that are, or may be, about a tenant."""
-    import dagster as dg
-    from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
-
-    runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
-    return sum(1 for run in runs if tenant in run.tags.get(TENANTS_TAG, tenant).split(","))

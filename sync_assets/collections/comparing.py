@@ -99,7 +99,7 @@ def _side(services: Services, registered: RegisteredCollection, texts: int) -> S
 
 def _answers(services: Services, registered: RegisteredCollection, questions: Sequence[Question]) -> list[list[str]]:
     """The first documents that a collection finds for each question."""
-    embedder = services.embedder(registered.model)
+    embedder = services.embedder_of(registered.model)
     if embedder.fingerprint.key != registered.model_fingerprint:
         raise FingerprintMismatch(
             f"Collection {registered.collection.name} was made with {registered.description}; "

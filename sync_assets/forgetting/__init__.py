@@ -9,7 +9,7 @@ import dagster as dg
 
 from sync_assets.forgetting.files import documents_in_files, files_of_tenant
 from sync_assets.forgetting.graph import documents_in_graph, tenant_in_graph
-from sync_assets.forgetting.history import partitions, previews
+from sync_assets.forgetting.history import partitions, previews, runs_in_progress
 from sync_assets.forgetting.place import Documents, Outcome, Place, erase
 from sync_assets.forgetting.rows import (
     attachments,
@@ -22,7 +22,7 @@ from sync_assets.forgetting.rows import (
 from sync_assets.forgetting.stores import documents_in_stores, tenant_in_stores
 from sync_assets.services import Services
 
-__all__ = ["Documents", "Outcome", "Place", "document_places", "erase", "tenant_places", "traces"]
+__all__ = ["Documents", "Outcome", "Place", "document_places", "erase", "runs_in_progress", "tenant_places", "traces"]
 
 
 def document_places(services: Services, documents: Documents) -> list[Place]:

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from sync_assets.forgetting.place import Place
-from sync_assets.partitions import GRAPH_TENANTS, tenants_name
+from sync_assets.partitions import GRAPH_TENANTS, TENANTS_TAG, tenants_name
 from sync_assets.sources import SOURCE_NAMES
 
 REMOVED = "*removed: it may have shown what was forgotten*"
@@ -32,6 +33,12 @@ class _Column(NamedTuple):
     key: sa.Column[Any]
     event: sa.Column[Any]
     condition: sa.ColumnElement[bool]
+
+
+def runs_in_progress(instance: dg.DagsterInstance, tenant: str) -> int:
+    """Runs that are, or may be, about a tenant, and may bring back what is erased meanwhile."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
+    return sum(1 for run in runs if tenant in run.tags.get(TENANTS_TAG, tenant).split(","))
 
 
 def previews(instance: dg.DagsterInstance, tenant: str, sources: Collection[str] | None = None) -> Place:
