@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from sync_assets.embedding import Embedder, ModelOptions, open_embedder
+from sync_assets.embedding.precisions import as_made
 from sync_assets.errors import SettingsError
 from sync_assets.settings import Settings, load_settings
 from sync_assets.storage import Storage, open_storage
@@ -76,7 +77,7 @@ class Services:
 
     def embedder_of(self, model: str) -> Embedder:
         """The model that made a collection, by the name in the registry: in its precision, whatever is set now."""
-        return open_embedder(model, self._model_options._replace(precision="float32"))
+        return open_embedder(as_made(model), self._model_options)
 
     @property
     def _model_options(self) -> ModelOptions:

@@ -14,11 +14,12 @@ from sync_assets.api.parts import PartsOf
 from sync_assets.api.problems import Refusal
 from sync_assets.api.words import Words, clean
 from sync_assets.documents import Visibility
-from sync_assets.search import Hit, search
+from sync_assets.search import Mode, Result, search
 from sync_assets.services import Services
 from sync_assets.sources import SOURCE_NAMES
 from sync_assets.tenants import TenantName
 from sync_assets.vector_stores import Audience
+from sync_assets.vector_stores.matching import AnyOf, Between
 
 router = APIRouter(prefix="/v1", tags=["search"])
 
@@ -91,7 +92,7 @@ class SearchRequest(BaseModel):
 
     text: _Question
     tenant: TenantName | None = None
-    mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
+    mode: Mode = "hybrid"
     top_k: int = Field(default=5, ge=1, le=50)
     source: Literal[SOURCE_NAMES] | None = None  # pyright: ignore[reportInvalidTypeForm]
     store: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,48}$")] | None = None
@@ -108,7 +109,7 @@ class SearchRequest(BaseModel):
 class SearchAnswer(BaseModel):
     """The best documents, best first, each by its best chunk."""
 
-    results: list[Hit]
+    results: list[Result]
 
 
 @router.post("/search", summary="Find documents")
@@ -122,21 +123,27 @@ def find(body: SearchRequest, parts: PartsOf, key: AnyKey) -> SearchAnswer:
         return SearchAnswer(results=_found(parts.services, tenant, audience, body))
 
 
-def _found(services: Services, tenant: str, audience: Audience, body: SearchRequest) -> list[Hit]:
+def _found(services: Services, tenant: str, audience: Audience, body: SearchRequest) -> list[Result]:
     return search(
         services,
         body.text,
         tenant=tenant,
         audience=audience,
+        mode=body.mode,
         top_k=body.top_k,
         source=body.source,
         store=body.store,
         filters={name: _filter(value) for name, value in body.filters.items()},
+        rerank=body.rerank,
+        recency=body.recency,
+        feedback=body.feedback,
+        expand=body.expand,
+        neighbours=body.neighbours,
     )
 
 
 def _filter(value: Any) -> Any:
     """A filter's value as stores take it."""
-    if isinstance(value, OneOf | Period):
-        raise Refusal(422, "filters: only values and lists of values are known yet.")
-    return value
+    if isinstance(value, OneOf):
+        return AnyOf(value.any_of)
+    return Between(value.since, value.until) if isinstance(value, Period) else value

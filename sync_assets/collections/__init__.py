@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from sync_assets.embedding.precisions import as_made
 from sync_assets.errors import CollectionError, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import collections_named
@@ -54,7 +55,7 @@ def as_it_was_made(stream: Stream, collection: RegisteredCollection) -> Stream:
     limits = collection.limits
     return replace(
         stream,
-        model=collection.model,
+        model=as_made(collection.model),
         chunk_tokens=limits["max_tokens"],
         window_messages=limits["messages"],
         window_overlap=limits["overlap"],

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from sync_assets.errors import EmbeddingError
 from sync_assets.hashing import digest
 
 Precision = Literal["float32", "bfloat16"]
@@ -109,30 +110,45 @@ def open_embedder(model: str, options: ModelOptions = ModelOptions()) -> Embedde
         model: a name that `SentenceTransformersEmbedder` knows, with `@<precision>` at the end where it is to be
             another one than the options say; `wordllama-256`; `voyage-...` or `amazon.titan-embed-...`, with
             `@<dimension>` for vectors of another length; or `hash-<dimension>` for tests and benchmarks.
+
+    Raises:
+        EmbeddingError: it does not compute in the precision that it is named with.
     """
-    return _opened(model, options)
+    from sync_assets.embedding.precisions import resolved, split
+
+    name, precision = split(model)
+    exact = _exact(name, options)
+    if exact is None:
+        return _sentence_transformers(name, precision or resolved(options.precision))
+    if precision not in (None, "float32"):
+        raise EmbeddingError(f"{name} has no precision {precision}.", f"Name it {name}.")
+    return exact
 
 
 @cache
-def _opened(model: str, options: ModelOptions) -> Embedder:
-    if match := re.fullmatch(r"hash-([1-9]\d*)", model):
+def _sentence_transformers(name: str, precision: Precision) -> Embedder:
+    from sync_assets.embedding.sentence_transformers import SentenceTransformersEmbedder
+
+    return SentenceTransformersEmbedder(name, precision)
+
+
+@cache
+def _exact(name: str, options: ModelOptions) -> Embedder | None:
+    """A model that knows no precision but float32; None for one of the sentence-transformers library."""
+    if match := re.fullmatch(r"hash-([1-9]\d*)", name):
         from sync_assets.embedding.hash_embedder import HashEmbedder
 
         return HashEmbedder(int(match[1]))
-    if model == "wordllama-256":
+    if name == "wordllama-256":
         from sync_assets.embedding.wordllama import WordLlamaEmbedder
 
         return WordLlamaEmbedder()
-    if model.startswith("voyage-"):
+    if name.startswith("voyage-"):
         from sync_assets.embedding.voyage import VoyageEmbedder
 
-        return VoyageEmbedder(model, options)
-    if model.startswith("amazon."):
+        return VoyageEmbedder(name, options)
+    if name.startswith("amazon."):
         from sync_assets.embedding.bedrock import TitanEmbedder
 
-        return TitanEmbedder(model, options)
-    from sync_assets.embedding.precisions import resolved, split
-    from sync_assets.embedding.sentence_transformers import SentenceTransformersEmbedder
-
-    name, precision = split(model)
-    return SentenceTransformersEmbedder(name, precision or resolved(options.precision))
+        return TitanEmbedder(name, options)
+    return None

@@ -49,6 +49,11 @@ def exact_name(model: str, fingerprint: ModelFingerprint) -> str:
     return f"{split(model)[0]}@{fingerprint.precision}" if fast else model
 
 
+def as_made(model: str) -> str:
+    """The name that opens a model as a collection of that name in the registry was made, whatever is set now."""
+    return model if split(model)[1] else f"{model}@float32"
+
+
 @cache
 def _flags() -> frozenset[str]:
     """Empty where the system does not tell."""

@@ -241,7 +241,7 @@ class PgVectorStore:
     def drop_collection(self, collection: Collection) -> None:
         with self._transaction() as cursor:
             _lock(cursor, "vectors")
-            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(_table(collection)))
+            cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables.table(collection)))
 
     def close(self) -> None:
         with self._threads:

@@ -135,7 +135,7 @@ def test_no_collection_begins_in_a_precision_that_passed_no_check(services: Serv
     assert model_check(services.ledger, key) == GOOD
     refuse_unchecked(services, embedder)
     services.ledger.register_collection(
-        NewCollection("pgvector", "tickets", "f" * 32, "words", 384, f"{MODEL}@bfloat16", key)
+        NewCollection("pgvector", "tickets", "f" * 32, "words", 384, f"{MODEL}@bfloat16", key, {})
     )
     record_model_check(services.ledger, key, "words", GOOD.model_copy(update={"overlap": 0.5}))
     refuse_unchecked(services, embedder)

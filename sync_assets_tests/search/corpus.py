@@ -99,6 +99,7 @@ class Corpus:
                     fingerprint.dimension,
                     model,
                     fingerprint.key,
+                    {},
                 )
             )
             opened = self.services.store(store)
