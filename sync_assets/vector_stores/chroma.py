@@ -303,7 +303,10 @@ def _emptied_and_dropped(chroma: "Chroma", database: str, stored: "ChromaCollect
 
 def _check_catalogue(chroma: "Chroma", collection: Collection) -> None:
     if chroma.found(_CATALOGUE, _name(collection)) is None:
-        raise StoreError(f"Chroma collection {collection.name} does not exist.", "Call ensure_collection first.")
+        raise StoreError(
+            f"Chroma collection {collection.name} does not exist.",
+            "Run `sync-assets audit --heal`, which fills it again.",
+        )
 
 
 def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:

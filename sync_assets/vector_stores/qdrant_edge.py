@@ -166,7 +166,8 @@ class _Shard:
         if self._shard is None:
             if not self.folder.exists():
                 raise StoreError(
-                    f"Qdrant collection {collection.name} does not exist.", "Call ensure_collection first."
+                    f"Qdrant collection {collection.name} does not exist.",
+                    "Run `sync-assets audit --heal`, which fills it again.",
                 )
             self._shard = qdrant.EdgeShard.load(str(self.folder / "shard"))
         return self._shard
