@@ -37,10 +37,11 @@ bench: $(VENV)/.installed  ## Ratios that the README quotes; needs mariadb-serve
 clean:  ## Remove the virtual environment
 	rm -rf $(VENV)
 
-# torch comes first and by itself: later installs then keep its CPU build.
+# torch comes first and by itself: later installs then keep its CPU build. Python compiles what it imports; compiling all
+# that is installed takes longer.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-compile torch==2.13.0
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $@

@@ -14,6 +14,7 @@ import yaml
 
 from sync_assets.cli.instance import INSTANCE
 from sync_assets.clock import utc_now
+from sync_assets.event_log import EventLogStorage
 from sync_assets.run_launcher import ProcessRunLauncher
 from sync_assets.run_processes import PROCESS_TAG, RunProcess, claim, fail_dead_runs
 
@@ -127,11 +128,15 @@ def test_the_launcher_tells_dagster_s_monitor_which_runs_died(instance: dg.Dagst
     assert healths == [("FAILED", True), ("RUNNING", False), ("RUNNING", False)]
 
 
-def test_a_home_without_a_configuration_gets_that_of_the_checkout_and_dagster_takes_it(tmp_path: Path) -> None:
+def test_a_home_without_a_configuration_gets_that_of_the_checkout_and_dagster_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkout = Path(__file__).parent.parent / "dagster_home" / "dagster.yaml"
     assert yaml.safe_load(INSTANCE) == yaml.safe_load(checkout.read_text())
     (tmp_path / "dagster.yaml").write_text(INSTANCE)
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
         assert isinstance(instance.run_launcher, ProcessRunLauncher)
+        assert isinstance(instance.event_log_storage, EventLogStorage)
         assert instance.global_op_concurrency_default_limit == 1
         assert instance.run_monitoring_max_runtime_seconds == 24 * 3600

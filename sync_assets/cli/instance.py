@@ -5,6 +5,13 @@ INSTANCE = """\
 telemetry:
   enabled: false
 
+# SQLite, as by default, in less time.
+event_log_storage:
+  module: sync_assets.event_log
+  class: EventLogStorage
+  config:
+    home: {env: DAGSTER_HOME}
+
 # Processes of the code server, as Dagster's own launcher has them; the monitor is told of those that died.
 run_launcher:
   module: sync_assets.run_launcher
