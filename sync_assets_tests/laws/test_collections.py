@@ -293,17 +293,17 @@ def test_a_search_that_began_before_the_switch_ends_on_the_old_collection(
 ) -> None:
     whole = world.answer()
     world.build()
-    true_embedder = world.services.embedder
+    true_embedder = world.services.embedder_of
     switched: list[bool] = []
 
-    def embedder(model: str | None) -> Any:
+    def embedder_of(model: str) -> Any:
         """Called by the search, after it has chosen its collections."""
         monkeypatch.undo()
         world.switch()
         switched.append(True)
         return true_embedder(model)
 
-    monkeypatch.setattr(world.services, "embedder", embedder)
+    monkeypatch.setattr(world.services, "embedder_of", embedder_of)
     assert world.answer() == whole
     assert switched
     assert world.answer() != whole
