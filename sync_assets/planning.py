@@ -83,7 +83,7 @@ class Begin(NamedTuple):
     """From where on a tenant's stream is to be synced, as far as the ledger knows.
 
     Attributes:
-        known: the earliest mark of its targets; where one has none, the first day whose documents the graph lacks.
+        known: the earliest mark of its targets; where one has none, the first day whose documents the graph lacks, if any.
         asks: a target has no mark, so that all of the stream that upstream has is to be synced.
     """
 
@@ -356,7 +356,7 @@ class Planner:
         marks = [self._services.ledger.watermark(ref, target) for target in chain.targets]
         known = [mark for mark in marks if mark is not None]
         if len(known) == len(marks):
-            return Begin(min(known), asks=False)
+            return Begin(min(known, default=None), asks=False)
         # The graph's mark is not to begin after documents that never came so far.
         missing = self._services.ledger.first_missing(ref, "graph") if "graph" in chain.targets else None
         return Begin(_day_of(missing) if missing is not None else None, asks=True)
@@ -375,7 +375,7 @@ class Planner:
         asking = [stream for stream, begin in begins.items() if begin.asks]
         if asking:
             found.append(self._whole_span(source, tenant, asking)[0])
-        return min(found), now
+        return min(found, default=now), now
 
     def _whole_span(self, source: str, tenant: str, streams: Iterable[str]) -> Span:
         with self._services.tenants.open(source, tenant) as account:
