@@ -83,7 +83,8 @@ class Begin(NamedTuple):
     """From where on a tenant's stream is to be synced, as far as the ledger knows.
 
     Attributes:
-        known: the earliest mark of its targets; where one has none, the first day whose documents the graph lacks, if any.
+        known: the earliest mark of its targets; where one has none, the first day whose documents the graph lacks, if
+            there is one.
         asks: a target has no mark, so that all of the stream that upstream has is to be synced.
     """
 
