@@ -3,7 +3,7 @@
 What belongs here: what a sync would run. How it is run and summed up is in `sync.py`, when by itself in `automation/`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
@@ -77,6 +77,19 @@ class Chain(NamedTuple):
     stream: str
     stages: list[dg.AssetKey]
     targets: list[str]
+
+
+class Begin(NamedTuple):
+    """From where on a tenant's stream is to be synced, as far as the ledger knows.
+
+    Attributes:
+        known: the earliest mark of its targets; where one has none, the first day whose documents the graph lacks, if
+            there is one.
+        asks: a target has no mark, so that all of the stream that upstream has is to be synced.
+    """
+
+    known: datetime | None
+    asks: bool
 
 
 class PlannedRun(NamedTuple):
@@ -330,31 +343,44 @@ class Planner:
         if request.first is not None:
             return request.first, (request.last or now) + timedelta(days=1) - timedelta(microseconds=1)
         if request.everything or (request.since_hours == 0 and not request.incremental):
-            return self._whole_span(source, tenant, chains)
+            return self._whole_span(source, tenant, [chain.stream for chain in chains])
         if not request.incremental:
             return now - timedelta(hours=request.since_hours), now
-        marks = [
-            self._services.ledger.watermark(StreamRef(tenant, chain.source, chain.stream), target)
-            for chain in chains
-            for target in chain.targets
-        ]
+        return self.span_from(source, tenant, self.begins(tenant, chains))
+
+    def begins(self, tenant: str, chains: Sequence[Chain]) -> dict[str, Begin]:
+        """From where on each stream of a tenant is to be synced; asks the ledger alone."""
+        return {chain.stream: self._begin(tenant, chain) for chain in chains}
+
+    def _begin(self, tenant: str, chain: Chain) -> Begin:
+        ref = StreamRef(tenant, chain.source, chain.stream)
+        marks = [self._services.ledger.watermark(ref, target) for target in chain.targets]
         known = [mark for mark in marks if mark is not None]
-        if len(known) < len(marks):
-            return min([self._whole_span(source, tenant, chains)[0], *self._missing(tenant, chains)]), now
-        return min(known), now
+        if len(known) == len(marks):
+            return Begin(min(known, default=None), asks=False)
+        # The graph's mark is not to begin after documents that never came so far.
+        missing = self._services.ledger.first_missing(ref, "graph") if "graph" in chain.targets else None
+        return Begin(_day_of(missing) if missing is not None else None, asks=True)
 
-    def _missing(self, tenant: str, chains: Sequence[Chain]) -> list[datetime]:
-        """From where on the graph lacks documents of these streams: its mark does not begin after them."""
-        found = [
-            self._services.ledger.first_missing(StreamRef(tenant, chain.source, chain.stream), "graph")
-            for chain in chains
-            if "graph" in chain.targets
-        ]
-        return [_day_of(window) for window in found if window is not None]
+    def span_from(self, source: str, tenant: str, begins: Mapping[str, Begin]) -> Span:
+        """From the earliest of these beginnings until now; asks upstream at most, so that a thread may wait for it.
 
-    def _whole_span(self, source: str, tenant: str, chains: Sequence[Chain]) -> Span:
+        Args:
+            begins: by stream.
+
+        Raises:
+            SourceError: upstream could not be asked.
+        """
+        now = self._clock()
+        found = [begin.known for begin in begins.values() if begin.known is not None]
+        asking = [stream for stream, begin in begins.items() if begin.asks]
+        if asking:
+            found.append(self._whole_span(source, tenant, asking)[0])
+        return min(found, default=now), now
+
+    def _whole_span(self, source: str, tenant: str, streams: Iterable[str]) -> Span:
         with self._services.tenants.open(source, tenant) as account:
-            found = [span for chain in chains if (span := account.span(chain.stream)) is not None]
+            found = [span for stream in streams if (span := account.span(stream)) is not None]
         now = self._clock()
         return min((first for first, _ in found), default=now), max((last for _, last in found), default=now)
 

@@ -7,21 +7,21 @@ What belongs here: threads, the clock, and what becomes of errors. What is asked
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from time import monotonic
 from traceback import extract_tb
 from typing import Generic, NamedTuple, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from sync_assets.errors import LedgerError, SyncAssetsError
+from sync_assets.errors import SyncAssetsError
 
 Answer = TypeVar("Answer")
-Result = TypeVar("Result")
 
 # Dagster gives up a tick after 60 s; the rest is for loading, planning and asking for runs.
 BUDGET_SECONDS = 40.0
-_FOLLOWING_SECONDS = 10.0
 _AT_ONCE = 4
+
+# How the reason of a tick begins that could ask no tenant, and of one that asked nobody since all failed lately. A tick
+# that fails would lose its cursor, and with it who is left alone; `notifications.py` knows them by these words.
+NONE_ASKED = "No tenant could be asked. "
+ALL_REST = "Every tenant is left alone for a while after a failure: "
 
 
 class Answers(NamedTuple, Generic[Answer]):
@@ -65,32 +65,6 @@ def ask_all(tenants: Sequence[str], ask: Callable[[str], Answer], seconds: float
             except Exception as error:  # noqa: BLE001 a thread's, of one tenant
                 answers.failed[tenant] = _why(tenant, error)
     return answers
-
-
-def follow_up(answers: Answers[Answer], work: Callable[[str, Answer], Result]) -> Answers[Result]:
-    """Work with what was found, one tenant after the other in this thread, so that it may touch the ledger.
-
-    Who would begin after some seconds is left.
-
-    Args:
-        work: called with a tenant and its answer.
-
-    Raises:
-        LedgerError, SQLAlchemyError: of our own database, which is no tenant's fault.
-    """
-    deadline = monotonic() + _FOLLOWING_SECONDS
-    done: Answers[Result] = Answers({}, dict(answers.failed), list(answers.left))
-    for tenant, answer in answers.found.items():
-        if monotonic() > deadline:
-            done.left.append(tenant)
-            continue
-        try:
-            done.found[tenant] = work(tenant, answer)
-        except (LedgerError, SQLAlchemyError):
-            raise
-        except Exception as error:  # noqa: BLE001 one tenant's upstream
-            done.failed[tenant] = _why(tenant, error)
-    return done
 
 
 def _why(tenant: str, error: Exception) -> str:

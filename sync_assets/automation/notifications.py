@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 
 import dagster as dg
 from dagster import DagsterEventType
-from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorTick, TickStatus
 from pydantic import BaseModel
 
 from sync_assets import postgres
-from sync_assets.automation.asking import ask_all
+from sync_assets.automation.asking import ALL_REST, NONE_ASKED, ask_all
 from sync_assets.clock import utc_now
 from sync_assets.errors import SyncAssetsError
 from sync_assets.ledger.quarantine import QuarantineGroup, quarantine_groups
@@ -173,10 +173,20 @@ def _ticks(instance: dg.DagsterInstance) -> list[RunEnd]:
     for state in instance.all_instigator_state(instigator_statuses=_ON):
         last = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_FINISHED)
         for tick in last:
-            error = tick.error and (tick.error.cause or tick.error)
-            failed = {} if error is None else {state.instigator_name: error.message.removeprefix(f"{_ERRORS}.")}
+            if (tick.skip_reason or "").startswith(ALL_REST):
+                continue  # neither better nor worse than at the tick before
+            reason = _trouble(tick)
+            failed = {} if reason is None else {state.instigator_name: reason}
             ends.append(RunEnd(0, "", ("tick",), frozenset({state.instigator_name} - failed.keys()), failed))
     return ends
+
+
+def _trouble(tick: InstigatorTick) -> str | None:
+    """Why a tick came to nothing; None where it did what it should."""
+    if tick.error is not None:
+        return (tick.error.cause or tick.error).message.removeprefix(f"{_ERRORS}.")
+    skipped = tick.skip_reason or ""
+    return skipped.removeprefix(NONE_ASKED) if skipped.startswith(NONE_ASKED) else None
 
 
 def _place(event: dg.DagsterEvent) -> str:

@@ -4,15 +4,16 @@ What is made of whole graphs has a schedule of its own, for the tenants whose gr
 somebody turns them on in the UI. Whose turn it is, is in `turns.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
 import dagster as dg
 
-from sync_assets.automation.asking import BUDGET_SECONDS, ask_all, follow_up
-from sync_assets.automation.turns import TURN, due, yesterday
+from sync_assets.automation.asking import BUDGET_SECONDS, ask_all
+from sync_assets.automation.turns import TURN, Turn, due, yesterday
 from sync_assets.checks.selection import checks_of_sync
+from sync_assets.errors import SourceError
 from sync_assets.partitions import RANGE_START, TENANTS_TAG
 from sync_assets.planning import Planner, Span, SyncRequest
 from sync_assets.run_processes import RunProcess, fail_dead_runs
@@ -38,7 +39,13 @@ _WORDS = {
 
 
 def sync_schedule(
-    source: str, assets: Sequence[dg.AssetKey], kind: SyncKind, cron: str, *, sweeps: bool
+    source: str,
+    assets: Sequence[dg.AssetKey],
+    kind: SyncKind,
+    cron: str,
+    *,
+    sweeps: bool,
+    budget: float = BUDGET_SECONDS,
 ) -> dg.ScheduleDefinition:
     """One of a source's schedules, for all tenants that have an account in it, each in its own time zone.
 
@@ -46,6 +53,7 @@ def sync_schedule(
         assets: of its chains.
         cron: when, by the clocks of a tenant's time zone.
         sweeps: also compare all live ids upstream with the ledger each time.
+        budget: how long upstream is asked in one tick, in seconds.
     """
     name = f"{source}_{kind}"
     request = SyncRequest(sources=(source,), incremental=kind is not SyncKind.DAILY, sweep=sweeps)
@@ -74,10 +82,11 @@ def sync_schedule(
             yield dg.SkipReason(f"A sync of {source} is still running: {run}")
         else:
             planner.register(source)
-            waiting = [name for groups in turns.values() for names in groups for name in names]
-            spans, reasons = _reach(services, planner, request, waiting, now)
+            spans, reasons = _reach(services, planner, request, turns, now, budget)
             for reason in reasons:
                 context.log.error(reason)
+            if not spans:
+                raise SourceError(" ".join(reasons))
             for turn, names in [(turn, names) for turn, groups in turns.items() for names in groups]:
                 reached = {tenant: spans[tenant] for tenant in names if tenant in spans}
                 for planned in planner.plan(source, planner.chains(request), reached, request):
@@ -86,34 +95,38 @@ def sync_schedule(
                         asset_selection=planned.assets,
                         asset_check_keys=sorted(checks_of_sync(context.repository_def.asset_graph, planned.assets)),
                         run_config=planned.config(request),
-                        tags={**planned.tags, TURN: turn},
+                        tags={**planned.tags, TURN: turn.tag},
                     )
-            if not spans:
-                yield dg.SkipReason(" ".join(reasons))
 
     return schedule
 
 
 def _reach(
-    services: Services, planner: Planner, request: SyncRequest, tenants: Sequence[str], now: datetime
+    services: Services,
+    planner: Planner,
+    request: SyncRequest,
+    turns: Mapping[Turn, Iterable[Sequence[str]]],
+    now: datetime,
+    budget: float,
 ) -> tuple[dict[str, Span], list[str]]:
     """What to sync of each tenant whose credentials work, and why nothing of the others."""
     (source,) = request.sources
-    chains = planner.chains(request)
+    moments = {name: turn.moment for turn, groups in turns.items() for names in groups for name in names}
+    tenants = list(moments)
+    # Here and not in a thread, since it is of the ledger.
+    begins = {name: planner.begins(name, planner.chains(request)) for name in tenants if request.incremental}
 
-    def check(tenant: str) -> None:
+    def span(tenant: str) -> Span:
         with services.tenants.open(source, tenant) as account:
             account.check()
-
-    def span(tenant: str, _: None) -> Span:
-        if not request.incremental:
-            return yesterday(services.tenants.time_zone(tenant), now), now
-        return planner.span(source, tenant, chains, request)
+        if request.incremental:
+            return planner.span_from(source, tenant, begins[tenant])
+        # A turn that is taken late is still about its own day.
+        return yesterday(services.tenants.time_zone(tenant), moments[tenant]), now
 
     # Some other one comes first each time, so that those that do not answer keep nobody from its turn.
     first = int(now.timestamp()) // _QUARTER_SECONDS % len(tenants)
-    checked = ask_all([*tenants[first:], *tenants[:first]], check, BUDGET_SECONDS)
-    answers = follow_up(checked, span)
+    answers = ask_all([*tenants[first:], *tenants[:first]], span, budget)
     left = [f"Not asked for lack of time, so at the next tick: {', '.join(answers.left)}."] * bool(answers.left)
     return answers.found, [*answers.failed.values(), *left]
 

@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from sync_assets.automation.asking import BUDGET_SECONDS, Answers, ask_all, follow_up
+from sync_assets.automation.asking import ALL_REST, BUDGET_SECONDS, NONE_ASKED, Answers, ask_all
 from sync_assets.automation.cursor import Cursor, Tokens
 from sync_assets.automation.schedules import run_under_way
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.clock import utc_now
-from sync_assets.errors import SourceError
 from sync_assets.hashing import digest, text_hash
-from sync_assets.planning import Planner, Span, SyncRequest
+from sync_assets.planning import Begin, Planner, Span, SyncRequest
 from sync_assets.services import Services
 
 # Of a run: which asking of a sensor it answers, so that the sensor finds it again, and one that was executed anew too.
@@ -91,14 +90,11 @@ class _Tick:
         self._graph = context.repository_def.asset_graph
         self._planner = Planner(self._services, self._graph, context.instance)
         self._cursor = Cursor.read(context.cursor, now)
-        self._streams = [chain.stream for chain in self._planner.chains(SyncRequest(sources=(source,)))]
+        self._chains = self._planner.chains(SyncRequest(sources=(source,)))
+        self._begins: dict[str, dict[str, Begin]] = {}
 
     def result(self) -> dg.SensorResult:
-        """What to run, what was seen, and what to remember.
-
-        Raises:
-            SourceError: no tenant's upstream could be asked.
-        """
+        """What to run, what was seen, and what to remember."""
         self._planner.register(self._source)
         tenants = self._services.tenants.names(self._source)
         self._cursor.forget_all_but(tenants)
@@ -128,32 +124,32 @@ class _Tick:
 
     def _ask(self, tenants: Sequence[str]) -> Answers[_Changes]:
         order = self._cursor.order(tenants, self._now)
-        answers = follow_up(ask_all(order, self._tokens, self._budget), self._changes)
+        self._begins = {tenant: self._planner.begins(tenant, self._chains) for tenant in order}
+        answers = ask_all(order, self._changes, self._budget)
         if order:
             reached = min((order.index(tenant) for tenant in answers.left), default=len(order))
             self._cursor.last = order[reached - 1]
         for tenant, reason in answers.failed.items():
             self._cursor.rest(tenant, self._now)
             self._context.log.error(reason)
-        if answers.failed.keys() == set(tenants):
-            raise SourceError(" ".join(answers.failed.values()))
         for tenant, found in answers.found.items():
             if not found.tokens:
                 self._cursor.rests.pop(tenant, None)
         return answers
 
-    def _tokens(self, tenant: str) -> Tokens:
-        """How a tenant's streams look upstream. Runs in a thread."""
-        with self._services.tenants.open(self._source, tenant) as account:
-            return {stream: text_hash(account.probe(stream))[:_TOKEN_DIGITS] for stream in self._streams}
-
-    def _changes(self, tenant: str, tokens: Tokens) -> _Changes:
-        """What changed in a tenant's streams."""
-        changed = self._cursor.changed(tenant, tokens)
+    def _changes(self, tenant: str) -> _Changes:
+        """What changed in a tenant's streams. Runs in a thread."""
+        changed = self._cursor.changed(tenant, self._tokens(tenant))
         if not changed:
             return _Changes({}, None)
-        request = self._request(changed)
-        return _Changes(changed, self._planner.span(self._source, tenant, self._planner.chains(request), request))
+        begins = {stream: self._begins[tenant][stream] for stream in changed}
+        return _Changes(changed, self._planner.span_from(self._source, tenant, begins))
+
+    def _tokens(self, tenant: str) -> Tokens:
+        """How a tenant's streams look upstream."""
+        with self._services.tenants.open(self._source, tenant) as account:
+            probed = {chain.stream: account.probe(chain.stream) for chain in self._chains}
+        return {stream: text_hash(found)[:_TOKEN_DIGITS] for stream, found in probed.items()}
 
     def _request(self, streams: Iterable[str]) -> SyncRequest:
         return SyncRequest(sources=(self._source,), streams=tuple(sorted(streams)), incremental=True)
@@ -198,6 +194,8 @@ class _Tick:
     def _told(self, tenants: Sequence[str], answers: Answers[_Changes]) -> str:
         """Why no run is asked for."""
         resting = [tenant for tenant in tenants if tenant not in (*answers.found, *answers.failed, *answers.left)]
+        if not answers.found and not answers.left:
+            return NONE_ASKED + " ".join(answers.failed.values()) if answers.failed else ALL_REST + ", ".join(resting)
         parts = [f"Nothing changed for {', '.join(answers.found)}."] if answers.found else []
         parts += answers.failed.values()
         parts += [f"Not asked for lack of time, so first at the next tick: {', '.join(answers.left)}."] * bool(

@@ -25,6 +25,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_shared.error import SerializableErrorInfo
 from pydantic import SecretStr
 
+from sync_assets.automation.asking import ALL_REST, NONE_ASKED
 from sync_assets.automation.notifications import notifications
 from sync_assets.definitions import defs
 from sync_assets.errors import SourceError
@@ -254,7 +255,7 @@ def test_a_sensor_whose_ticks_fail_is_told_and_its_recovery_too(told: Told) -> N
     )
     told.world.instance.add_instigator_state(state)
 
-    def sensor_ticks(status: TickStatus, problem: Exception | None = None) -> None:
+    def sensor_ticks(status: TickStatus, problem: Exception | None = None, skipped: str | None = None) -> None:
         error = (
             None
             if problem is None
@@ -268,6 +269,7 @@ def test_a_sensor_whose_ticks_fail_is_told_and_its_recovery_too(told: Told) -> N
                 status=status,
                 timestamp=time(),
                 error=error,
+                skip_reason=skipped,
                 selector_id=state.selector_id,
             )
         )
@@ -283,7 +285,15 @@ def test_a_sensor_whose_ticks_fail_is_told_and_its_recovery_too(told: Told) -> N
     ]
     sensor_ticks(TickStatus.SKIPPED)
     told.tick()
-    assert told.new() == ["sync-assets: 1 recovered\n\nRecovered\n- freshdesk_changes: tick"]
+    recovered = ["sync-assets: 1 recovered\n\nRecovered\n- freshdesk_changes: tick"]
+    assert told.new() == recovered
+    for reason in (f"{NONE_ASKED}polder refused.", f"{ALL_REST}polder"):
+        sensor_ticks(TickStatus.SKIPPED, skipped=reason)
+        told.tick()
+    assert told.new() == ["sync-assets: 1 failed\n\nFailed\n- freshdesk_changes: tick: polder refused."]
+    sensor_ticks(TickStatus.SKIPPED, skipped="Nothing changed for polder.")
+    told.tick()
+    assert told.new() == recovered
 
 
 def _repository() -> RemoteRepositoryOrigin:

@@ -2,13 +2,27 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from sync_assets.automation.schedules import SyncKind
 from sync_assets.automation.turns import last_turn, yesterday
 from sync_assets.definitions import build_defs
+from sync_assets.errors import SourceError
 from sync_assets_tests.automation.world import BEGAN, Automation, Ticked
 
 Make = Callable[..., Automation]
@@ -102,27 +116,57 @@ def test_a_turn_that_met_another_run_or_no_daemon_is_taken_later(automation: Mak
     assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-08T21:15")).requests == []
 
 
-def test_a_failed_run_takes_nobody_s_turn_and_each_of_its_tenants_is_tried_alone_three_times(automation: Make) -> None:
+def test_a_failed_run_takes_nobody_s_turn_and_each_of_its_tenants_is_tried_alone_after_15_minutes(
+    automation: Make,
+) -> None:
     world = automation("acme", "polder")
 
     def ask(time: str) -> Ticked:
         return world.scheduled(SyncKind.DAILY, TWO, at(f"2026-11-10T{time}"))
 
     (request,) = ask("02:00").requests
-    world.end(request, dg.DagsterRunStatus.FAILURE)
-    ticked = ask("02:15")
+    world.fail(request, at("2026-11-10T02:05"))
+    assert ask("02:15").skipped == "It is no tenant's turn."
+    ticked = ask("02:30")
     assert ticked.tenants == [["acme"], ["polder"]]
     acme, polder = ticked.requests
-    world.end(acme, dg.DagsterRunStatus.FAILURE)
+    world.fail(acme, at("2026-11-10T02:35"))
     started = world.end(polder, dg.DagsterRunStatus.STARTED)
-    assert "still running" in ask("02:30").skipped
+    assert "still running" in ask("04:00").skipped
     world.instance.delete_run(started)
     world.end(polder)
-    (request,) = ask("02:45").requests
-    assert request.tags["sync_assets/tenants"] == "acme"
-    world.end(request, dg.DagsterRunStatus.FAILURE)
-    assert ask("03:00").skipped == "It is no tenant's turn.", "three runs failed"
-    assert world.scheduled(SyncKind.DAILY, TWO, at("2026-11-11T02:00")).tenants == [["acme", "polder"]]
+    assert ask("04:00").tenants == [["acme"]]
+
+
+def test_a_turn_is_tried_until_the_next_one_and_each_try_waits_longer(automation: Make) -> None:
+    world = automation("acme")
+    quarter = timedelta(minutes=15)
+
+    def ask(when: datetime) -> list[dg.RunRequest]:
+        return world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, when, sweeps=True).requests
+
+    when = at("2026-11-08T03:00")
+    (request,) = ask(when)
+    for hours in (0.25, 1, 4, 16, 24, 24):
+        world.fail(request, when)
+        when += timedelta(hours=hours)
+        assert ask(when - quarter) == []
+        (request,) = ask(when)
+    world.fail(request, at("2026-11-15T02:45"))
+    assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-15T03:00")).tenants == [["acme"]]
+
+
+def test_a_weekly_turn_that_the_machine_was_off_for_is_taken_days_later(automation: Make) -> None:
+    world = automation("acme")
+    (request,) = world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-11T10:00"), sweeps=True).requests
+    world.end(request)
+    assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-14T10:00")).requests == []
+
+
+def test_a_daily_turn_that_is_taken_late_is_about_its_own_day(automation: Make) -> None:
+    world = automation("acme")
+    ticked = world.scheduled(SyncKind.DAILY, TWO, at("2026-11-11T01:30"))
+    assert ticked.windows == [("2026-11-09", "2026-11-11")]
 
 
 def test_a_canceled_run_takes_the_turn(automation: Make) -> None:
@@ -134,7 +178,22 @@ def test_a_canceled_run_takes_the_turn(automation: Make) -> None:
 
 def test_a_schedule_that_is_turned_on_waits_for_its_next_turn(automation: Make) -> None:
     world = automation("acme")
+    turned_on = ScheduleInstigatorData("*/15 * * * *", at("2026-11-11T09:50").timestamp())
+    world.instance.add_instigator_state(
+        InstigatorState(
+            RemoteInstigatorOrigin(_code(), "freshdesk_sweep"),
+            InstigatorType.SCHEDULE,
+            InstigatorStatus.RUNNING,
+            turned_on,
+        )
+    )
     assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-11T10:00")).requests == []
+    assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-15T03:00")).tenants == [["acme"]]
+
+
+def _code() -> RemoteRepositoryOrigin:
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="sync_assets.definitions"), "x")
+    return RemoteRepositoryOrigin(location, "__repository__")
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=-30)], ids=["forward", "back"])
@@ -178,6 +237,21 @@ def test_one_tenant_that_can_not_be_asked_keeps_no_other_from_its_turn(automatio
     ticked = world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", at("2026-11-10T10:00"))
     assert ticked.tenants == [["polder"]]
     world.end(ticked.requests[0])
-    assert "Upstream is down" in world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", at("2026-11-10T10:15")).skipped
+    with pytest.raises(SourceError, match="Upstream is down"):
+        world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", at("2026-11-10T10:15"))
     world.upstreams["acme"].broken = False
     assert world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", at("2026-11-10T10:30")).tenants == [["acme"]]
+
+
+def test_a_tenant_whose_span_does_not_come_in_time_is_told_and_the_others_get_their_run(automation: Make) -> None:
+    world = automation("acme", "polder")
+    world.budget = 2.0
+    released = world.tenants.slow["acme"] = Event()
+    try:
+        assert world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", at("2026-11-10T10:00")).tenants == [["polder"]]
+        world.tenants.slow["polder"] = released
+        world.budget = 0.3
+        with pytest.raises(SourceError, match=r"acme: no answer within 0\.3 s\."):
+            world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", at("2026-11-10T10:15"))
+    finally:
+        released.set()

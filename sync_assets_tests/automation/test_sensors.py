@@ -10,7 +10,7 @@ import pytest
 from sync_assets.automation.schedules import SyncKind
 from sync_assets.automation.sensors import ASKED
 from sync_assets.definitions import build_defs
-from sync_assets.errors import LedgerError, SourceError
+from sync_assets.errors import LedgerError
 from sync_assets.ledger import StreamRef
 from sync_assets_tests.automation.world import BEGAN, Automation
 from sync_assets_tests.laws.upstream import Upstream
@@ -171,18 +171,33 @@ def test_a_tenant_that_fails_is_told_and_keeps_nobody_from_syncing(automation: M
     assert world.tick(minutes=10).tenants == [["acme"]]
 
 
-def test_a_tick_fails_where_no_upstream_answers_and_forgets_nothing(automation: Make) -> None:
+def test_where_no_upstream_answers_the_tick_tells_it_forgets_nothing_and_asks_nobody_for_a_while(
+    automation: Make,
+) -> None:
     world = settled(automation("acme", "polder"))
     world.write("acme", "1", "no dial tone")
     for upstream in world.upstreams.values():
         upstream.broken = True
-    before = world.cursor
-    with pytest.raises(SourceError, match="Upstream is down"):
-        world.tick()
-    assert world.cursor == before
+    assert world.tick().skipped == "No tenant could be asked. Upstream is down. Wait. Upstream is down. Wait."
+    world.tenants.asked.clear()
+    assert world.tick(minutes=1).skipped == "Every tenant is left alone for a while after a failure: acme, polder"
+    assert world.tenants.asked == []
     for upstream in world.upstreams.values():
         upstream.broken = False
-    assert world.tick().tenants == [["acme"]]
+    assert world.tick(minutes=4).tenants == [["acme"]]
+
+
+def test_a_new_tenant_whose_span_does_not_come_in_time_is_told_and_keeps_nobody_from_syncing(automation: Make) -> None:
+    world = automation("acme", "polder")
+    world.budget = 2.0
+    released = world.tenants.slow["acme"] = Event()
+    try:
+        ticked = world.tick()
+    finally:
+        released.set()
+    assert ticked.tenants == [["polder"]]
+    world.end(ticked.requests[0])
+    assert world.tick(minutes=1).skipped == "Nothing changed for polder. Left alone for a while after a failure: acme."
 
 
 def test_tenants_that_hang_take_a_tick_s_time_once_and_the_next_tick_goes_on_after_them(automation: Make) -> None:

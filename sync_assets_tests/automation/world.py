@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import ScheduleExecutionError
 
 from sync_assets.automation.schedules import SyncKind, sync_schedule
 from sync_assets.automation.sensors import change_sensor
@@ -29,19 +30,32 @@ class ProbedSource(TellingSource):
     """An account that can be probed.
 
     Args:
+        asked: the tenants whose account was asked something, in order.
         hung: upstreams by tenant that do not answer until the event is set.
+        slow: those that answer all but their span until then.
     """
 
-    def __init__(self, tenant: str, upstream: Upstream, hung: dict[str, Event]) -> None:
+    def __init__(
+        self, tenant: str, upstream: Upstream, asked: list[str], hung: dict[str, Event], slow: dict[str, Event]
+    ) -> None:
         super().__init__(tenant, upstream)
+        self._asked = asked
         self._hung = hung.get(tenant)
+        self._slow = slow.get(tenant)
 
     def check(self) -> str:
+        self._asked.append(self._tenant)
         if self._upstream.broken:
             raise SourceError("Upstream is down.", "Wait.")
         return super().check()
 
+    def span(self, stream: str) -> tuple[datetime, datetime] | None:
+        if self._slow is not None:
+            self._slow.wait(10)
+        return super().span(stream)
+
     def probe(self, stream: str) -> str:
+        self._asked.append(self._tenant)
         if self._hung is not None:
             self._hung.wait(10)
         if self._upstream.broken:
@@ -59,11 +73,13 @@ class ProbedTenants(TellingTenants):
 
     def __init__(self, upstreams: dict[str, Upstream]) -> None:
         super().__init__(upstreams)
+        self.asked: list[str] = []
         self.hung: dict[str, Event] = {}
+        self.slow: dict[str, Event] = {}
         self.zones: dict[str, str] = {}
 
     def open(self, source: str, tenant: str) -> ProbedSource:
-        return ProbedSource(tenant, self._upstreams[tenant], self.hung)
+        return ProbedSource(tenant, self._upstreams[tenant], self.asked, self.hung, self.slow)
 
     def time_zone(self, tenant: str) -> str:
         return self.zones.get(tenant, "UTC")
@@ -120,16 +136,25 @@ class Automation:
         return Ticked(data.run_requests or [], data.skip_message or "", data.asset_events)
 
     def scheduled(self, kind: SyncKind, cron: str, at: datetime, *, sweeps: bool = False) -> "Ticked":
-        """A tick of a schedule."""
-        schedule = sync_schedule("freshdesk", [], kind, cron, sweeps=sweeps)
+        """A tick of a schedule; one that fails raises what failed it."""
+        schedule = sync_schedule("freshdesk", [], kind, cron, sweeps=sweeps, budget=self.budget)
         with dg.build_schedule_context(
             instance=self.instance,
             resources={"services": self.services},
             repository_def=self.repository,
             scheduled_execution_time=at,
         ) as context:
-            data = schedule.evaluate_tick(context)
+            try:
+                data = schedule.evaluate_tick(context)
+            except ScheduleExecutionError as error:
+                raise error.user_exception from error
         return Ticked(data.run_requests or [], data.skip_message or "", [])
+
+    def fail(self, request: dg.RunRequest, at: datetime) -> None:
+        """Let the run that was asked for have failed at a time, without running anything."""
+        run_id = self.end(request, dg.DagsterRunStatus.STARTED)
+        failure = dg.DagsterEvent(dg.DagsterEventType.RUN_FAILURE.value, "__ASSET_JOB")
+        self.instance.run_storage.handle_run_event(run_id, failure, at)
 
     def end(self, request: dg.RunRequest, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS) -> str:
         """Let the run that was asked for be in a status, without running anything; returns its id."""
