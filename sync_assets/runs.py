@@ -29,6 +29,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 from fasteners import InterProcessLock
 
+from sync_assets import errors
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.run_processes import PROCESS_TAG, RunProcess, fail_dead_runs
 
@@ -143,6 +144,15 @@ def reason_of(event: dg.DagsterEvent) -> str:
     lines = error.message.strip().splitlines()
     # Which checks stopped the run stands below the first line.
     return " ".join(lines) if error.cls_name == "DagsterAssetCheckFailedError" else lines[0]
+
+
+def kind_of(event: dg.DagsterEvent) -> str:
+    """The name of the class of the error that a step failed with: of ours, where Dagster wrapped it."""
+    error, names = event.step_failure_data.error, list[str]()
+    while error is not None:
+        names.append(str(error.cls_name))
+        error = error.cause
+    return next((name for name in names if hasattr(errors, name)), names[0] if names else "unknown")
 
 
 def interrupted(result: dg.JobExecutionResult) -> bool:

@@ -18,6 +18,7 @@ from sync_assets.collections.building import Built, build, estimate
 from sync_assets.collections.comparing import Question, compare, titles_as_questions
 from sync_assets.collections.switching import drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
+from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
 from sync_assets.forgetting import Documents
 from sync_assets.forgetting.stores import documents_in_stores
@@ -293,17 +294,17 @@ def test_a_search_that_began_before_the_switch_ends_on_the_old_collection(
 ) -> None:
     whole = world.answer()
     world.build()
-    true_embedder = world.services.embedder
+    true_embedder = world.services.embedder_of
     switched: list[bool] = []
 
-    def embedder(model: str | None) -> Any:
+    def embedder_of(model: str) -> Any:
         """Called by the search, after it has chosen its collections."""
         monkeypatch.undo()
         world.switch()
         switched.append(True)
         return true_embedder(model)
 
-    monkeypatch.setattr(world.services, "embedder", embedder)
+    monkeypatch.setattr(world.services, "embedder_of", embedder_of)
     assert world.answer() == whole
     assert switched
     assert world.answer() != whole
@@ -515,6 +516,30 @@ def test_only_what_is_neither_active_nor_lately_retired_is_dropped(world: World)
     assert world.collections() == [world.active()]
     with pytest.raises(SettingsError, match="no collection"):
         drop(world.services, retired.name)
+
+
+def test_nothing_is_built_in_a_precision_that_passed_no_check(world: World) -> None:
+    for act in (estimate, build):
+        with pytest.raises(SettingsError, match="sync-assets models check all-MiniLM-L6-v2`"):
+            act(world.services, [world.chain.stream], world.name, model="all-MiniLM-L6-v2@bfloat16")
+    assert world.collections() == [world.active()]
+
+
+def test_a_comparison_asks_as_a_search_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.build()
+    asked: list[str] = []
+    embed_query = HashEmbedder.embed_query
+
+    def telling(embedder: HashEmbedder, text: str) -> np.ndarray:
+        asked.append(text)
+        return embed_query(embedder, text)
+
+    monkeypatch.setattr(HashEmbedder, "embed_query", telling)
+    compare(world.services, world.active(), world.inactive(), [Question(world.tenant, "Ticket 0")])
+    assert asked == ["Ticket 0", "Ticket 0"]
+    changed = world.inactive().model_copy(update={"model_fingerprint": "another"})
+    with pytest.raises(FingerprintMismatch, match=f"`sync-assets collections build {world.name}`"):
+        compare(world.services, world.active(), changed, [])
 
 
 def test_a_comparison_counts_and_asks_both(world: World) -> None:
