@@ -29,13 +29,14 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
 from fasteners import InterProcessLock
 
-from sync_assets import errors
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.run_processes import PROCESS_TAG, RunProcess, fail_dead_runs
 
 LOCATION = "sync_assets"
 _MODULE = "sync_assets.definitions"
 _ATTRIBUTE = "defs"
+# What a failed step tells of its error besides the text.
+KIND = "kind"
 _REPOSITORY = "__repository__"
 _JOB = "__ASSET_JOB"
 
@@ -147,12 +148,12 @@ def reason_of(event: dg.DagsterEvent) -> str:
 
 
 def kind_of(event: dg.DagsterEvent) -> str:
-    """The name of the class of the error that a step failed with: of ours, where Dagster wrapped it."""
-    error, names = event.step_failure_data.error, list[str]()
-    while error is not None:
-        names.append(str(error.cls_name))
-        error = error.cause
-    return next((name for name in names if hasattr(errors, name)), names[0] if names else "unknown")
+    """The kind of error that a step failed with: `SyncAssetsError.kind`, or the name of another error's class."""
+    data = event.step_failure_data
+    told = data.user_failure_data.metadata.get(KIND) if data.user_failure_data else None
+    if told is not None:
+        return str(told.value)
+    return str(data.error.cls_name) if data.error else "unknown"
 
 
 def interrupted(result: dg.JobExecutionResult) -> bool:
