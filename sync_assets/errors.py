@@ -17,6 +17,11 @@ class SyncAssetsError(Exception):
         self.message = message
         self.remedy = remedy
 
+    @property
+    def kind(self) -> str:
+        """The name of the class of this module that it is one of."""
+        return next(one.__name__ for one in type(self).__mro__ if one.__module__ == __name__)
+
 
 class SettingsError(SyncAssetsError):
     """A setting or a command line option is missing or wrong; nothing was started."""

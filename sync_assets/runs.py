@@ -35,6 +35,8 @@ from sync_assets.run_processes import PROCESS_TAG, RunProcess, fail_dead_runs
 LOCATION = "sync_assets"
 _MODULE = "sync_assets.definitions"
 _ATTRIBUTE = "defs"
+# What a failed step tells of its error besides the text.
+KIND = "kind"
 _REPOSITORY = "__repository__"
 _JOB = "__ASSET_JOB"
 
@@ -143,6 +145,15 @@ def reason_of(event: dg.DagsterEvent) -> str:
     lines = error.message.strip().splitlines()
     # Which checks stopped the run stands below the first line.
     return " ".join(lines) if error.cls_name == "DagsterAssetCheckFailedError" else lines[0]
+
+
+def kind_of(event: dg.DagsterEvent) -> str:
+    """The kind of error that a step failed with: `SyncAssetsError.kind`, or the name of another error's class."""
+    data = event.step_failure_data
+    told = data.user_failure_data.metadata.get(KIND) if data.user_failure_data else None
+    if told is not None:
+        return str(told.value)
+    return str(data.error.cls_name) if data.error else "unknown"
 
 
 def interrupted(result: dg.JobExecutionResult) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sync_assets.embedding import Embedder, ModelOptions, open_embedder
 from sync_assets.embedding.precisions import as_made
-from sync_assets.errors import SettingsError
+from sync_assets.errors import FingerprintMismatch, SettingsError
 from sync_assets.settings import Settings, load_settings
 from sync_assets.storage import Storage, open_storage
 from sync_assets.tenants import Tenants
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sync_assets.embedding.cache import EmbeddingCache
     from sync_assets.graph.extraction import Extractor
     from sync_assets.graph.store import GraphStore
-    from sync_assets.ledger import Ledger
+    from sync_assets.ledger import Ledger, RegisteredCollection
 
 
 class Services:
@@ -78,6 +78,21 @@ class Services:
     def embedder_of(self, model: str) -> Embedder:
         """The model that made a collection, by the name in the registry: in its precision, whatever is set now."""
         return open_embedder(as_made(model), self._model_options)
+
+    def embedder_that_made(self, registered: "RegisteredCollection") -> Embedder:
+        """The model that made a collection, to ask the collection questions.
+
+        Raises:
+            FingerprintMismatch: the model's name opens another one now.
+        """
+        embedder = self.embedder_of(registered.model)
+        if embedder.fingerprint.key != registered.model_fingerprint:
+            raise FingerprintMismatch(
+                f"Collection {registered.collection.name} was made with {registered.description}; "
+                f"{registered.model!r} is {embedder.fingerprint} now.",
+                f"Install that model again, or run `sync-assets collections build {registered.name}`.",
+            )
+        return embedder
 
     @property
     def _model_options(self) -> ModelOptions:

@@ -17,6 +17,8 @@ from limits.strategies import MovingWindowRateLimiter
 from sync_assets.api.keys import Key
 from sync_assets.api.parts import PartsOf
 from sync_assets.api.problems import Refusal
+from sync_assets.cli.session import log
+from sync_assets.errors import SettingsError
 
 _BEARER = HTTPBearer(auto_error=False, description="A tenant's key, or the operator's.")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key, for clients without Bearer.")
@@ -52,12 +54,17 @@ def authenticated(
     """The key of a request.
 
     Raises:
-        Refusal: it has none or a wrong one, two that differ, or asks too often.
+        Refusal: it has none or a wrong one, two that differ, or asks too often; or the tenants file has a mistake.
     """
     presented = {value for value in (bearer.credentials if bearer else None, header) if value}
-    key = parts.keys.find(presented.pop()) if len(presented) == 1 else None
+    try:
+        key = parts.keys.find(presented.pop()) if len(presented) == 1 else None
+    except SettingsError as error:  # it names files and tenants, and nobody knows who is asking
+        unknown(request, parts)
+        log.error("%s %s: %s", request.state.id, type(error).__name__, error)
+        raise Refusal(503, "No key can be checked now. The log says why, under this request's id.") from None
     if key is None:
-        parts.rates.count(f"address {request.client.host if request.client else ''}")
+        unknown(request, parts)
         raise Refusal(401, "Send a key as `Authorization: Bearer KEY` or `X-API-Key`.", {"WWW-Authenticate": "Bearer"})
     parts.rates.count(key.id)
     return key
@@ -79,7 +86,7 @@ def _operator(key: AnyKey) -> Key:
 
 
 def unknown(request: Request, parts: PartsOf) -> None:
-    """Count a request that needs no key, by its address."""
+    """Count a request without a key that is known, by its address."""
     parts.rates.count(f"address {request.client.host if request.client else ''}")
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from sync_assets.api.gate import InternalKey, tenant_of
 from sync_assets.api.keys import Key
 from sync_assets.api.parts import Parts, PartsOf
-from sync_assets.api.problems import Problem, Refusal
+from sync_assets.api.problems import Problem, Refusal, line_of
 from sync_assets.jobs import Job, JobRequest
 from sync_assets.jobs.job import Status
 from sync_assets.jobs.progress import progress
@@ -75,7 +75,8 @@ class JobDetail(JobSummary):
 
     Attributes:
         counts: of what its runs did so far.
-        errors: one line for each step that failed; `errors_count` adds the records in quarantine to them.
+        errors: one line for each step that failed, to the operator's key with what was wrong; `errors_count` adds the
+            records in quarantine to them.
         remaining_seconds: by the pace so far; null where nothing was measured or nothing is left to do.
     """
 
@@ -97,7 +98,7 @@ class JobPage(BaseModel):
 def start(body: StartJob, parts: PartsOf, key: InternalKey) -> JobDetail:
     """Starts a sync and answers at once. Jobs of one tenant that are about the same streams wait for each other."""
     request = JobRequest.model_validate({**body.model_dump(), "tenant": tenant_of(key, body.tenant)})
-    return _detail(parts, parts.jobs.start(request))
+    return _detail(parts, key, parts.jobs.start(request))
 
 
 @router.get("", summary="List jobs, the latest first")
@@ -118,7 +119,7 @@ def list_jobs(
 
 @router.get("/{job_id}", summary="How far a job is", responses=_UNKNOWN)
 def show(job_id: str, parts: PartsOf, key: InternalKey) -> JobDetail:
-    return _detail(parts, _job(parts, key, job_id))
+    return _detail(parts, key, _job(parts, key, job_id))
 
 
 @router.post("/{job_id}/{action}", summary="Pause, resume or cancel a job", responses={**_UNKNOWN, **_CONFLICT})
@@ -129,8 +130,8 @@ def control(job_id: str, action: Literal["pause", "resume", "cancel"], parts: Pa
     """
     job = _job(parts, key, job_id)
     if action == "resume":
-        return _detail(parts, parts.jobs.resume(job))
-    return _detail(parts, parts.jobs.stop(job, "paused" if action == "pause" else "cancelled"))
+        return _detail(parts, key, parts.jobs.resume(job))
+    return _detail(parts, key, parts.jobs.stop(job, "paused" if action == "pause" else "cancelled"))
 
 
 def _job(parts: Parts, key: Key, job_id: str) -> Job:
@@ -160,13 +161,13 @@ def _summary(job: Job) -> JobSummary:
     )
 
 
-def _detail(parts: Parts, job: Job) -> JobDetail:
+def _detail(parts: Parts, key: Key, job: Job) -> JobDetail:
     found = progress(parts.instance, job)
     return JobDetail(
         **_summary(job).model_dump(),
         progress=[StageProgress(stage=one.name, done=one.done, total=one.total) for one in found.stages],
         counts=found.counts,
         errors_count=len(found.errors) + found.counts["quarantined"],
-        errors=found.errors,
+        errors=[f"{one.asset}: {one.reason if key.is_operator else line_of(one.kind)}" for one in found.errors],
         remaining_seconds=found.remaining_seconds,
     )

@@ -12,11 +12,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from sync_assets import errors
 from sync_assets.cli.session import log
 from sync_assets.errors import (
     GraphError,
     JobError,
     LedgerError,
+    LimitError,
     SettingsError,
     SourceError,
     StorageError,
@@ -39,6 +41,14 @@ _TITLES = {
     500: "Internal error",
     502: "Upstream refused",
     503: "Not available",
+}
+
+
+_PARTS = {
+    LedgerError: "The ledger",
+    StoreError: "A vector store",
+    StorageError: "The storage",
+    GraphError: "The knowledge graph",
 }
 
 
@@ -78,6 +88,20 @@ def problem(
     return JSONResponse(told.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
+def line_of(kind: str) -> str:
+    """What a tenant is told of a step that failed, by the name of the error's class."""
+    error = getattr(errors, kind, Exception)
+    if error is SourceError:
+        return "Upstream refused, or could not be reached."
+    if error is SettingsError:
+        return "A setting is missing or wrong."
+    if error is LimitError:
+        return "More would be embedded than the settings allow."
+    if kind == "DagsterAssetCheckFailedError":
+        return "A check found something wrong."
+    return f"{_part(error)} failed."
+
+
 def handle(app: FastAPI) -> None:
     """Let an app answer every error that is foreseen as a problem."""
     app.add_exception_handler(HTTPException, _refused)
@@ -112,11 +136,10 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
         return problem(request.state.id, 422, error.message)
     if isinstance(error, SourceError):
         return problem(request.state.id, 502, error.message)
-    down = (
-        (LedgerError, "The ledger"),
-        (StoreError, "A vector store"),
-        (StorageError, "The storage"),
-        (GraphError, "The knowledge graph"),
-    )
-    what = next((name for kind, name in down if isinstance(error, kind)), "A part of the installation")
-    return problem(request.state.id, 503, f"{what} can't answer now. The log says why, under this request's id.")
+    detail = f"{_part(type(error))} can't answer now. The log says why, under this request's id."
+    return problem(request.state.id, 503, detail)
+
+
+def _part(kind: type[Exception]) -> str:
+    """The part of the installation that an error is about."""
+    return next((name for error, name in _PARTS.items() if issubclass(kind, error)), "A part of the installation")

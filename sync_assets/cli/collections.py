@@ -185,6 +185,8 @@ def drop_collection(
 ) -> None:
     """Remove an inactive collection from every store that has it, and from the ledger. Vectors stay in the cache.
 
+    An active one may go, too, once no stream of its name names its store.
+
     Examples:
 
         sync-assets collections drop freshdesk_tickets_1a2b3c4d        # shows
@@ -192,9 +194,10 @@ def drop_collection(
         sync-assets collections drop freshdesk_tickets_1a2b3c4d --yes  # drops
     """
     from sync_assets.collections.switching import drop, droppable
+    from sync_assets.definitions import streams
 
     with open_services() as services:
-        found = (drop if yes else droppable)(services, collection, force)
+        found = (drop if yes else droppable)(services, streams(), collection, force)
     rows = [{"store": one.collection.store, "collection": collection, **one.holding._asdict()} for one in found]
     if as_json:
         print_json({"dropped": yes, "collections": rows})

@@ -302,7 +302,7 @@ def _embed(services: Services, tenant: str, output: Path) -> tuple[int, int]:
     from sync_assets.hashing import text_hash
 
     models = [collection.model for collection, _ in services.ledger.collections_of(tenant, SOURCE)]
-    embedder = services.embedder(models[0] if models else None)
+    embedder = services.embedder_of(models[0]) if models else services.embedder(None)
     limits = ChunkLimits(max_tokens=embedder.fingerprint.max_tokens)
     written = embedded = 0
     with services.tenants.open(SOURCE, tenant) as account, output.open("w", encoding="utf-8") as file:

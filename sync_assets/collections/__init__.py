@@ -40,6 +40,11 @@ def streams_of(streams: Sequence[Stream], name: str) -> list[Stream]:
     return found
 
 
+def is_kept(streams: Sequence[Stream], collection: RegisteredCollection) -> bool:
+    """Whether a stream is still kept in the collections of a name in a store."""
+    return any(one.collection == collection.name and collection.store in one.stores for one in streams)
+
+
 def as_it_was_made(stream: Stream, collection: RegisteredCollection) -> Stream:
     """A stream with the model and the chunk size of a collection, whatever the settings say now.
 
@@ -62,15 +67,15 @@ def as_it_was_made(stream: Stream, collection: RegisteredCollection) -> Stream:
     )
 
 
-def pairs_to_switch(services: Services, name: str) -> list[Pair]:
-    """For each store the active collection, and the one that was built to take its place.
+def pairs_to_switch(services: Services, streams: Sequence[Stream], name: str) -> list[Pair]:
+    """For each store that a stream names, the active collection and the one that was built to take its place.
 
     Stores whose active collection is such a one already are left out.
 
     Raises:
         CollectionError: none was built, or several were, or not in every store.
     """
-    actives = _active(services, name)
+    actives = _kept(services, streams, name)
     built = {active.store: _waiting(services, active) for active in actives}
     fingerprints = {one.collection.fingerprint for found in built.values() for one in found}
     if not fingerprints:
@@ -91,14 +96,14 @@ def pairs_to_switch(services: Services, name: str) -> list[Pair]:
     return pairs
 
 
-def pairs_to_roll_back(services: Services, name: str) -> list[Pair]:
-    """For each store the active collection, and the one whose place it took.
+def pairs_to_roll_back(services: Services, streams: Sequence[Stream], name: str) -> list[Pair]:
+    """For each store that a stream names, the active collection and the one whose place it took.
 
     Raises:
         CollectionError: a store has none to go back to.
     """
     pairs: list[Pair] = []
-    for active in _active(services, name):
+    for active in _kept(services, streams, name):
         retired = _retired_last(services, active)
         if retired is None:
             raise CollectionError(
@@ -124,6 +129,16 @@ def pairs_to_compare(services: Services, name: str) -> list[Pair]:
     if not pairs:
         raise CollectionError(f"Nothing was built for {name}.", f"Run `sync-assets collections build {name}` first.")
     return pairs
+
+
+def _kept(services: Services, streams: Sequence[Stream], name: str) -> list[RegisteredCollection]:
+    found = [one for one in _active(services, name) if is_kept(streams, one)]
+    if not found:
+        raise CollectionError(
+            f"No stream names a store that has a collection {name}.",
+            "Name one in defs.yaml, and run `sync-assets sync`.",
+        )
+    return found
 
 
 def _active(services: Services, name: str) -> list[RegisteredCollection]:

@@ -31,6 +31,7 @@ from sync_assets.stages import Context, Progress, Stream, no_progress
 from sync_assets.stages.chunks import make_chunks
 from sync_assets.stages.embeddings import make_embeddings
 from sync_assets.stages.limits import check_limits, missing_texts
+from sync_assets.stages.precision import refuse_unchecked
 from sync_assets.stages.store import Target, apply_to_store, distrust_what_was_lost, wanted_collection
 
 # Syncs go on meanwhile: what they bring is looked for so often.
@@ -107,7 +108,7 @@ def build(
         model, chunk_tokens: default what the settings and `defs.yaml` want now.
 
     Raises:
-        SettingsError: no stream has such a collection.
+        SettingsError: no stream has such a collection, or the model's precision has passed no check.
         CollectionError: there is none to build beside, or it has this model and chunk size already.
         LimitError: more would be embedded than the settings allow; nothing was.
     """
@@ -203,6 +204,7 @@ def _plan(
         raise CollectionError(f"There is no collection {name}{where} to build beside.", "Run `sync-assets sync` first.")
     wanted: dict[str, NewCollection] = {}
     for stream in of_name:
+        refuse_unchecked(services, services.embedder(stream.model))
         for key in sorted(active.keys() & set(stream.stores)):
             new = wanted_collection(Context(services, stream), key)
             if new.fingerprint != wanted.setdefault(key, new).fingerprint:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sync_assets.documents import Visibility
-from sync_assets.errors import FingerprintMismatch
 from sync_assets.hashing import text_hash
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import holding, texts_apart
@@ -99,18 +98,11 @@ def _side(services: Services, registered: RegisteredCollection, texts: int) -> S
 
 def _answers(services: Services, registered: RegisteredCollection, questions: Sequence[Question]) -> list[list[str]]:
     """The first documents that a collection finds for each question."""
-    embedder = services.embedder_of(registered.model)
-    if embedder.fingerprint.key != registered.model_fingerprint:
-        raise FingerprintMismatch(
-            f"Collection {registered.collection.name} was made with {registered.description}; "
-            f"{registered.model!r} is {embedder.fingerprint} now.",
-            "Install that model again.",
-        )
-    if not questions:
-        return []
+    embedder = services.embedder_that_made(registered)
     store = services.store(registered.store)
     found: list[list[str]] = []
-    for question, vector in zip(questions, embedder.embed([one.text for one in questions]), strict=True):
+    for question in questions:
+        vector = embedder.embed_query(question.text)
         hits = store.search(registered.collection, question.tenant, _INSIDE, vector, _CHUNKS)
         found.append(list(dict.fromkeys(hit.document_id for hit in hits))[:_FIRST])
     return found

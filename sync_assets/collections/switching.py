@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sync_assets.audit import AuditScope
 from sync_assets.audit.stores import audit_collection
 from sync_assets.clock import utc_now
-from sync_assets.collections import Pair, as_it_was_made, pairs_to_roll_back, pairs_to_switch, streams_of
+from sync_assets.collections import Pair, as_it_was_made, is_kept, pairs_to_roll_back, pairs_to_switch, streams_of
 from sync_assets.collections.building import Built, fill
 from sync_assets.errors import CollectionError, SettingsError
 from sync_assets.ledger import RegisteredCollection
@@ -32,7 +32,7 @@ class Switched(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """An inactive collection, and what it holds or held."""
+    """A collection that is not in use, and what it holds or held."""
 
     collection: RegisteredCollection
     holding: Holding
@@ -50,7 +50,7 @@ def switch(services: Services, streams: Sequence[Stream], name: str, progress: P
         LedgerError: a sync writes for longer than SYNC_ASSETS_LOCK_TIMEOUT.
     """
     with services.ledger.lock("collections", name):
-        return _replace(services, streams, pairs_to_switch(services, name), progress)
+        return _replace(services, streams, pairs_to_switch(services, streams, name), progress)
 
 
 def rollback(services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress) -> Switched:
@@ -60,18 +60,19 @@ def rollback(services: Services, streams: Sequence[Stream], name: str, progress:
         As `switch`.
     """
     with services.ledger.lock("collections", name):
-        return _replace(services, streams, pairs_to_roll_back(services, name), progress)
+        return _replace(services, streams, pairs_to_roll_back(services, streams, name), progress)
 
 
-def droppable(services: Services, physical_name: str, force: bool = False) -> list[Dropped]:
+def droppable(services: Services, streams: Sequence[Stream], physical_name: str, force: bool = False) -> list[Dropped]:
     """The collections of a physical name, one for each store, as `drop` would remove them.
 
     Args:
+        streams: all that `defs/` configures: an active collection may go once no stream of its name names its store.
         force: also those that a rollback may still need.
 
     Raises:
         SettingsError: there is none.
-        CollectionError: one is active, or was retired less than SYNC_ASSETS_COLLECTION_RETENTION_DAYS ago.
+        CollectionError: one is in use, or was retired less than SYNC_ASSETS_COLLECTION_RETENTION_DAYS ago.
     """
     every = services.ledger.every_collection()
     found = [one for one in every if one.collection.name == physical_name]
@@ -82,7 +83,7 @@ def droppable(services: Services, physical_name: str, force: bool = False) -> li
         )
     days = services.settings.collection_retention_days
     for one in found:
-        if one.active:
+        if one.active and is_kept(streams, one):
             raise CollectionError(
                 f"{physical_name} in {one.store} is the active collection {one.name}.",
                 f"Switch to another one first: `sync-assets collections switch {one.name}`.",
@@ -96,11 +97,11 @@ def droppable(services: Services, physical_name: str, force: bool = False) -> li
     return [Dropped(one, holding(services.ledger, one.id)) for one in found]
 
 
-def drop(services: Services, physical_name: str, force: bool = False) -> list[Dropped]:
-    """Remove inactive collections of a physical name from their stores, then from the ledger; raises as `droppable`."""
-    name = droppable(services, physical_name, force)[0].collection.name
+def drop(services: Services, streams: Sequence[Stream], physical_name: str, force: bool = False) -> list[Dropped]:
+    """Remove the collections of a physical name from their stores, then from the ledger; raises as `droppable`."""
+    name = droppable(services, streams, physical_name, force)[0].collection.name
     with services.ledger.lock("collections", name):
-        found = droppable(services, physical_name, force)
+        found = droppable(services, streams, physical_name, force)
         for one in found:
             services.store(one.collection.store).drop_collection(one.collection.collection)
             unregister(services.ledger, one.collection)

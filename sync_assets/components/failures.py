@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from sync_assets.errors import LimitError, SettingsError, SyncAssetsError
+from sync_assets.runs import KIND
 
 
 @contextmanager
@@ -14,4 +15,5 @@ def failures() -> Iterator[None]:
     try:
         yield
     except SyncAssetsError as error:
-        raise dg.Failure(str(error), allow_retries=not isinstance(error, (SettingsError, LimitError))) from error
+        worth_a_retry = not isinstance(error, (SettingsError, LimitError))
+        raise dg.Failure(str(error), metadata={KIND: error.kind}, allow_retries=worth_a_retry) from error

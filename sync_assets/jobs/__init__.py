@@ -12,8 +12,8 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Literal
@@ -64,14 +64,16 @@ class Jobs:
             SourceError: upstream refuses the tenant's credentials, or can't be asked.
             JobError: the tenant has too many unfinished jobs already.
         """
-        unfinished = [job.id for job in self.all(request.tenant) if not job.is_finished]
-        if len(unfinished) >= _MOST_UNFINISHED:
-            raise JobError(
-                f"{len(unfinished)} jobs of {request.tenant} are not finished.", "Wait for one, or cancel one."
-            )
+        with closing(Services(self._settings)) as services, services.ledger.lock("jobs", request.tenant):
+            unfinished = [job.id for job in self.all(request.tenant) if not job.is_finished]
+            if len(unfinished) >= _MOST_UNFINISHED:
+                raise JobError(
+                    f"{len(unfinished)} jobs of {request.tenant} are not finished.", "Wait for one, or cancel one."
+                )
+            return self._started(request, self._plan(services, request))
+
+    def _started(self, request: JobRequest, pieces: Sequence[tuple[PlannedRun, bool]]) -> Job:
         job_id = secrets.token_hex(8)
-        with closing(Services(self._settings)) as services:
-            pieces = self._plan(services, request)
         made = []
         for number, (planned, sweep) in enumerate(pieces):
             piece = Piece(number=number, windows=planned.windows, request=request)
@@ -106,6 +108,10 @@ class Jobs:
         Raises:
             JobError: it has finished, or its process is on another machine.
         """
+        with self._alone(job) as now:
+            return self._stopped(now, how)
+
+    def _stopped(self, job: Job, how: Literal["paused", "cancelled"]) -> Job:
         if job.is_finished and not (job.status == "paused" and how == "cancelled"):
             raise JobError(f"Job {job.id} is {job.status}.", "Only one that is pending or running can be stopped.")
         process = RunProcess.of(job.latest)
@@ -130,6 +136,10 @@ class Jobs:
         Raises:
             JobError: it is in another state.
         """
+        with self._alone(job) as now:
+            return self._resumed(now)
+
+    def _resumed(self, job: Job) -> Job:
         if job.status not in ("paused", "failed"):
             raise JobError(f"Job {job.id} is {job.status}.", "Only one that is paused or failed can be resumed.")
         made = []
@@ -218,6 +228,12 @@ class Jobs:
             claim(self._instance, run.run_id, process.pid)
         # Its end has to be awaited by somebody, or it stays as a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
+
+    @contextmanager
+    def _alone(self, job: Job) -> Iterator[Job]:
+        """A job as it is now, while no other request changes it."""
+        with closing(Services(self._settings)) as services, services.ledger.lock("job", job.id):
+            yield self._found(job.id)
 
     def _found(self, job_id: str, settle: bool = True) -> Job:
         if settle:

@@ -25,18 +25,31 @@ class Stage(NamedTuple):
     total: int
 
 
+class Failed(NamedTuple):
+    """A step that failed.
+
+    Attributes:
+        kind: the name of the error's class.
+        reason: its line, for the operator alone: it may name hosts and paths.
+    """
+
+    asset: str
+    kind: str
+    reason: str
+
+
 class Progress(NamedTuple):
     """How far a job is.
 
     Attributes:
         counts: of its stages, as `sync` prints them.
-        errors: one line for each step that failed and was not done since.
+        errors: the steps that failed and were not done since.
         remaining_seconds: by the steps that are done; None where nothing was measured or the job is not at work.
     """
 
     stages: list[Stage]
     counts: dict[str, int]
-    errors: list[str]
+    errors: list[Failed]
     remaining_seconds: float | None
 
 
@@ -83,7 +96,7 @@ def progress(instance: dg.DagsterInstance, job: Job) -> Progress:
     return Progress(
         stages=[Stage(name, finished[name], totals[name]) for name in names],
         counts=_counts(instance, job),
-        errors=sorted({line for step in failed for line in _reasons(instance, step)}),
+        errors=sorted({one for step in failed for one in _reasons(instance, step)}),
         remaining_seconds=None if job.is_finished else _remaining(steps, done),
     )
 
@@ -145,8 +158,8 @@ def _counts(instance: dg.DagsterInstance, job: Job) -> dict[str, int]:
     }
 
 
-def _reasons(instance: dg.DagsterInstance, step: _Step) -> Iterator[str]:
+def _reasons(instance: dg.DagsterInstance, step: _Step) -> Iterator[Failed]:
     for entry in instance.all_logs(step.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.dagster_event
         if event is not None and event.step_key == "__".join(step.key.path):
-            yield f"{'/'.join(step.key.path)}: {runs.reason_of(event)}"
+            yield Failed("/".join(step.key.path), runs.kind_of(event), runs.reason_of(event))

@@ -43,12 +43,12 @@ def _execute(services: Services, instance: dg.DagsterInstance, run: dg.DagsterRu
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status is not dg.DagsterRunStatus.NOT_STARTED:
+        return  # canceled in the UI meanwhile, or at work in another process
     claim(instance, run.run_id)
     # The run opens stores of its own; the embedded ones admit one process, and one opening, at a time.
     services.close()
-    now = instance.get_run_by_id(run.run_id)
-    if now is None or now.is_finished:
-        return  # canceled in the UI meanwhile
     if runs.interrupted(runs.execute_made(instance, now)):
         raise KeyboardInterrupt
 

@@ -88,10 +88,11 @@ def switch_collections(ledger: Ledger, pairs: Sequence[tuple[RegisteredCollectio
 
 
 def unregister(ledger: Ledger, collection: RegisteredCollection) -> None:
-    """Forget an inactive collection, and what it held."""
+    """Forget a collection, and what it held, unless it was made active meanwhile."""
     columns = t.collections.c
+    as_it_was = (columns.id == collection.id, columns.active == collection.active)
     with ledger.transaction() as connection:
-        connection.execute(sa.delete(t.collections).where(columns.id == collection.id, ~columns.active))
+        connection.execute(sa.delete(t.collections).where(*as_it_was))
 
 
 def holding(ledger: Ledger, collection_id: int) -> Holding:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sync_assets.errors import FingerprintMismatch, SettingsError
+from sync_assets.errors import SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.search.fusion import USUAL, fuse, weighted
 from sync_assets.search.places import Place
@@ -135,13 +135,7 @@ def _enough(ask: Callable[[int], list[Hit]], documents: int) -> list[Hit]:
 
 def _embedded(services: Services, registered: RegisteredCollection, text: str) -> np.ndarray:
     """The question's vector, by the model that a collection was made with."""
-    embedder = services.embedder_of(registered.model)
-    if embedder.fingerprint.key != registered.model_fingerprint:
-        raise FingerprintMismatch(
-            f"Collection {registered.name} was made with {registered.description}; "
-            f"{registered.model!r} is {embedder.fingerprint} now.",
-            "Install that model again, or sync the stream into another collection.",
-        )
+    embedder = services.embedder_that_made(registered)
     spans = embedder.tokenizer.offsets(text)
     if len(spans) > embedder.fingerprint.max_tokens:
         raise SettingsError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import regex
 
 from sync_assets.search.results import Highlight
-from sync_assets.vector_stores.lexical import words
+from sync_assets.vector_stores.lexical import SPACELESS, WORD, words
 
 _MOST = 2
 _LONGEST = 240
@@ -16,10 +16,8 @@ _LONGEST = 240
 # Sentences and lines.
 _SENTENCE = regex.compile(r"\S(?:[^\n.!?。！？]|[.!?](?!\s))*+[.!?。！？]*")
 # A word, or an identifier of several; where words are not parted by spaces, one character.
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
-_WORD = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_SPACELESS}]]+"
-_RUN = regex.compile(rf"[{_SPACELESS}]|{_WORD}(?:[._@-]{_WORD})*", regex.V1)
-_PART = regex.compile(_WORD, regex.V1)
+_RUN = regex.compile(rf"[{SPACELESS}]|{WORD}(?:[._@-]{WORD})*", regex.V1)
+_PART = regex.compile(WORD, regex.V1)
 _SHORT = 3
 # Words of one stem, roughly: they begin alike, and neither goes on for long.
 _STEM, _ENDING = 5, 3

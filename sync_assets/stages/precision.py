@@ -7,10 +7,10 @@ from sync_assets.services import Services
 
 
 def refuse_unchecked(services: Services, embedder: Embedder) -> None:
-    """Whatever collection there is in the model's precision stays in use, whatever a later check says.
+    """A collection in the model's precision that is or was active stays in use, whatever a later check says.
 
     Raises:
-        SettingsError: no collection was made with the model yet, and no check of its precision has passed.
+        SettingsError: no collection of the model is or was active, and no check of its precision has passed.
     """
     fingerprint = embedder.fingerprint
     if fingerprint.precision != "bfloat16":
@@ -18,7 +18,8 @@ def refuse_unchecked(services: Services, embedder: Embedder) -> None:
     check = model_check(services.ledger, fingerprint.key)
     if check is not None and check.passed:
         return
-    if any(known.model_fingerprint == fingerprint.key for known in services.ledger.every_collection()):
+    made = [one for one in services.ledger.every_collection() if one.model_fingerprint == fingerprint.key]
+    if any(one.active or one.retired_at is not None for one in made):
         return
     found = "was never compared with float32 here"
     if check is not None:

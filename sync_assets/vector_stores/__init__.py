@@ -203,7 +203,8 @@ class VectorStore(Protocol):
     ) -> list[Hit]:
         """The points whose title and text have words of `text`, by BM25 (`lexical.py`), best first; ties by chunk id.
 
-        Points that were written before there was a search by words are found after `sync-assets audit --heal`.
+        Points that were written before there was a search by words are not found, in any store, until
+        `sync-assets audit --heal`.
 
         Args:
             limit: at most so many hits; below 1 none.

@@ -18,6 +18,7 @@ import numpy as np
 
 from sync_assets.batches import load_json
 from sync_assets.errors import FingerprintMismatch, StoreError
+from sync_assets.paging import pages
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
 from sync_assets.vector_stores.chroma_points import (
     document_of,
@@ -25,7 +26,6 @@ from sync_assets.vector_stores.chroma_points import (
     hit_of,
     metadata_of,
     payload_of,
-    slices,
     vector_of,
     visible_to,
 )
@@ -87,7 +87,7 @@ class ChromaStore:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return
-            for ids in slices(list(last), chroma.max_batch):
+            for ids in pages(list(last), chroma.max_batch):
                 known = stored.get(ids, include=[])["ids"]
                 if known:
                     some = [last[chunk_id] for chunk_id in known]
@@ -100,7 +100,7 @@ class ChromaStore:
         with self._writing(collection, tenant) as chroma:
             stored = _stored(chroma, collection, tenant)
             if stored is not None:
-                for ids in slices(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
+                for ids in pages(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
                     stored.delete(ids)
 
     def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
@@ -109,7 +109,7 @@ class ChromaStore:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return 0
-            for documents in slices(list(keep), _DOCUMENTS_AT_ONCE):
+            for documents in pages(list(keep), _DOCUMENTS_AT_ONCE):
                 kept = {(document, chunk_id) for document in documents for chunk_id in keep[document]}
                 where = {"document_id": {"$in": documents}}
                 others = [
@@ -117,7 +117,7 @@ class ChromaStore:
                     for chunk_id, metadata in _pages(stored, where)
                     if (metadata["document_id"], chunk_id) not in kept
                 ]
-                for ids in slices(others, chroma.max_batch):
+                for ids in pages(others, chroma.max_batch):
                     stored.delete(ids)
                 gone += len(others)
         return gone
@@ -159,7 +159,7 @@ class ChromaStore:
         with self._clients.opened() as chroma:
             stored = _stored(chroma, collection, tenant)
             chunk_ids = [] if stored is None else [chunk_id for chunk_id, _ in _pages(stored, None, [])]
-        for ids in slices(chunk_ids, _ROWS):
+        for ids in pages(chunk_ids, _ROWS):
             with self._clients.opened() as chroma:
                 stored = _stored(chroma, collection, tenant)
                 answer = None if stored is None else stored.get(ids, include=list(include))
@@ -208,7 +208,7 @@ class ChromaStore:
             stored = _stored(chroma, collection, tenant)
             if stored is None:
                 return []
-            for some in slices(ids, _ROWS):
+            for some in pages(ids, _ROWS):
                 answer: Any = stored.get(some, where=visible_to(audience), include=["metadatas", "documents"])
                 columns = (answer[name] for name in ("ids", "metadatas", "documents"))
                 found |= {one: hit_of(0.0, one, *rest) for one, *rest in zip(*columns, strict=True)}
@@ -335,7 +335,7 @@ def _nearest_exactly(stored: "ChromaCollection", where: dict[str, Any], vector: 
         nearest = sorted([*nearest, *((-float(s), i) for s, i in zip(scores, answer["ids"], strict=True))])[:asked]
         offset += len(answer["ids"])
     found: list[Found] = []
-    for some in slices(nearest, _ROWS):
+    for some in pages(nearest, _ROWS):
         answer = stored.get([chunk_id for _, chunk_id in some], include=["metadatas", "documents"])
         columns = (answer[name] for name in ("ids", "metadatas", "documents"))
         rows = {

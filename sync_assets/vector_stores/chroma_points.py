@@ -8,12 +8,13 @@ are asked for. Chroma's document, which it has an index of three-letter pieces f
 each between two spaces: as a list in the metadata they would be a row each.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sync_assets.batches import dump_json, load_json
+from sync_assets.paging import pages
 from sync_assets.vector_stores import Audience, Hit, Point
 from sync_assets.vector_stores.lexical import AnyWord, terms
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_readers
@@ -71,7 +72,7 @@ def _joined(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
         return conditions[0]
     if len(conditions) <= _CONDITIONS_AT_ONCE:
         return {operator: conditions}
-    branches = [_joined(operator, some) for some in slices(conditions, _CONDITIONS_AT_ONCE)]
+    branches = [_joined(operator, some) for some in pages(conditions, _CONDITIONS_AT_ONCE)]
     return _joined(operator, branches)
 
 
@@ -96,8 +97,3 @@ def payload_of(metadata: Mapping[str, Any], document: str | None) -> dict[str, A
         # As older versions of this program wrote it: the document is the text.
         return {**packed, **plain, "text": document}
     return {**packed, **plain, "terms": (document or "").split()}
-
-
-def slices(rows: Sequence[Any], size: int) -> Iterator[Any]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

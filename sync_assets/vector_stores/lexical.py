@@ -30,12 +30,12 @@ _SATURATION, _LENGTH_SHARE, _USUAL_LENGTH = 1.2, 0.75, 100
 
 # A run in a script that puts no spaces between words, or letters, digits and marks; several of these with single
 # connectors between them are an identifier.
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
-_WORD = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_SPACELESS}]]+"
-_RUNS = regex.compile(rf"[{_SPACELESS}][{_SPACELESS}\p{{M}}]*|{_WORD}(?:[._@-]{_WORD})*", regex.V1)
+SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
+WORD = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{SPACELESS}]]+"
+_RUNS = regex.compile(rf"[{SPACELESS}][{SPACELESS}\p{{M}}]*|{WORD}(?:[._@-]{WORD})*", regex.V1)
 # The same of text that is plain ASCII, five times as fast.
 _ASCII_RUNS = re.compile(r"[0-9a-z]+(?:[._@-][0-9a-z]+)*")
-_STARTS_SPACELESS = regex.compile(rf"[{_SPACELESS}]", regex.V1)
+_STARTS_SPACELESS = regex.compile(rf"[{SPACELESS}]", regex.V1)
 _CONNECTORS = regex.compile(r"[._@-]")
 
 AnyWord = tuple[str, ...]

@@ -7,10 +7,11 @@ What belongs here: how a point lies in Qdrant and what is asked of it. What does
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sync_assets.paging import pages
 from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
 from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked, terms
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_ids, wanted_readers
@@ -29,8 +30,6 @@ _SCAN_ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
 HIT_FIELDS = [name for name in Hit.model_fields if name not in ("score", "chunk_id")]
 _LISTED = ["document_id", "content_hash", "payload_hash"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ class QdrantStore(ABC):
 
     def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
         gone = 0
-        for documents in slices(list(keep.items()), _DOCUMENTS_AT_ONCE):
+        for documents in pages(list(keep.items()), _DOCUMENTS_AT_ONCE):
             others = tuple(
                 Where(must=(FieldIn("document_id", (document,)),), must_not=(IdIn(tuple(ids)),) if ids else ())
                 for document, ids in documents
@@ -197,7 +196,7 @@ class QdrantStore(ABC):
         ids = wanted_ids(chunk_ids)
         visible = _visible(tenant, audience, None)
         found: dict[str, Hit] = {}
-        for some in slices(ids, _SCAN_ROWS):
+        for some in pages(ids, _SCAN_ROWS):
             where = Where(must=(*visible.must, IdIn(tuple(some))))
             rows, _ = self._page(collection, where, HIT_FIELDS, None, len(some))
             found |= {i: Hit.model_validate({**payload, "score": 0.0, "chunk_id": i}) for i, payload in rows}
@@ -246,12 +245,6 @@ def vector_of(point: Point) -> list[float]:
 def existing(tenant: str, chunk_id: str) -> Where:
     """The point with this id, if the tenant has it."""
     return Where(must=(_of(tenant), IdIn((chunk_id,))))
-
-
-def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """`rows` in runs of at most `size`."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def _of(tenant: str) -> FieldIn:

@@ -15,6 +15,7 @@ from typing import Any
 import qdrant_edge as qdrant
 
 from sync_assets.errors import FingerprintMismatch, StoreError
+from sync_assets.paging import pages
 from sync_assets.vector_stores import Collection, Point
 from sync_assets.vector_stores.qdrant import (
     HIT_FIELDS,
@@ -28,7 +29,6 @@ from sync_assets.vector_stores.qdrant import (
     Where,
     existing,
     payload_of,
-    slices,
     vector_of,
 )
 from sync_assets.vector_stores.ranking import Found
@@ -90,7 +90,7 @@ class QdrantEdgeStore(QdrantStore):
 
     def _write(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         with self._open(collection) as shard:
-            for some in slices(points, _POINTS_AT_ONCE):
+            for some in pages(points, _POINTS_AT_ONCE):
                 rows = [qdrant.Point(one.chunk_id, vector_of(one), payload_of(tenant, one)) for one in some]
                 shard.update(qdrant.UpdateOperation.upsert_points(rows))
             shard.flush()

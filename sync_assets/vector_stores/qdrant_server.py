@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from sync_assets.errors import FingerprintMismatch, StoreError
+from sync_assets.paging import pages
 from sync_assets.vector_stores import Collection, Point
 from sync_assets.vector_stores.qdrant import (
     HIT_FIELDS,
@@ -26,7 +27,6 @@ from sync_assets.vector_stores.qdrant import (
     Where,
     existing,
     payload_of,
-    slices,
     vector_of,
 )
 from sync_assets.vector_stores.ranking import Found
@@ -111,7 +111,7 @@ class QdrantServerStore(QdrantStore):
         self._client.create_payload_index(collection.name, field, index)
 
     def _write(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
-        for some in slices(points, _POINTS_AT_ONCE):
+        for some in pages(points, _POINTS_AT_ONCE):
             rows = [
                 models.PointStruct(id=one.chunk_id, vector=vector_of(one), payload=payload_of(tenant, one))
                 for one in some
@@ -121,7 +121,7 @@ class QdrantServerStore(QdrantStore):
 
     def _overwrite(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         with _server_errors():
-            for some in slices(points, _POINTS_AT_ONCE):
+            for some in pages(points, _POINTS_AT_ONCE):
                 operations = [
                     models.OverwritePayloadOperation(
                         overwrite_payload=models.SetPayload(

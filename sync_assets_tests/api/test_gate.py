@@ -77,6 +77,23 @@ def test_who_asks_too_often_is_told_when_to_ask_again(installation: Installation
         assert [answer.status_code for answer in guesses] == [401, 401, 429]
 
 
+def test_a_tenants_file_that_was_broken_meanwhile_opens_nothing_and_tells_nothing(installation: Installation) -> None:
+    with api(installation, SYNC_ASSETS_API_REQUESTS_PER_MINUTE="3") as client:
+        good = installation.tenants_file.read_text()
+        installation.tenants_file.write_text(good.replace("${POLDER_KEY}", "${POLDER_GONE}"))
+        try:
+            answers = [
+                client.post("/v1/search", json=QUESTION, headers=bearer(key))
+                for key in (OPERATOR, INTERNAL, "guess", "guess")
+            ]
+        finally:
+            installation.tenants_file.write_text(good)
+        told = [problem(answer, 503) for answer in answers[:3]]
+        assert told[0] == told[1] == told[2]
+        assert not [word for word in ("POLDER", "polder", "yaml", "/") if word in told[0]["detail"]]
+        assert answers[3].status_code == 429, "guesses count"
+
+
 def test_a_request_that_is_too_large_is_refused(client: TestClient) -> None:
     def parts() -> Any:
         yield from [b" " * 1024] * 65

@@ -1,7 +1,10 @@
 """Jobs: real runs in a process of their own, which pausing and cancelling really end."""
 
+import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,12 @@ import psutil
 import pytest
 from fastapi.testclient import TestClient
 
+from sync_assets import runs
 from sync_assets.demo.server import DemoServers
+from sync_assets.jobs import Job, Jobs
 from sync_assets.jobs.job import JOB_TAG
-from sync_assets.run_processes import RunProcess
+from sync_assets.jobs.worker import work
+from sync_assets.run_processes import RunProcess, claim
 from sync_assets_tests.api.installations import INTERNAL, OF_ACME, OPERATOR, api, bearer, installation_with_keys
 from sync_assets_tests.command_line import YESTERDAY, Installation, small_company
 from sync_assets_tests.postgres import fresh_database
@@ -107,6 +113,64 @@ def test_a_job_is_paused_resumed_by_another_api_and_completed(own: Installation)
 
 def _began(client: TestClient, job: str) -> bool:
     return show(client, job)["started_at"] is not None
+
+
+def test_a_job_that_is_resumed_twice_at_once_has_one_worker(own: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[str] = []
+
+    def launch(jobs: Jobs, job_id: str, made: Sequence[dg.DagsterRun]) -> None:
+        """A process that only waits, in the worker's place."""
+        process = subprocess.Popen(["/bin/sleep", str(SECONDS)])
+        launched.append(job_id)
+        for run in made:
+            claim(jobs._instance, run.run_id, process.pid)
+
+    look_up, both = Jobs.get, threading.Barrier(2, timeout=SECONDS)
+
+    def together(jobs: Jobs, job_id: str) -> Job | None:
+        found = look_up(jobs, job_id)
+        both.wait()
+        return found
+
+    monkeypatch.setattr(Jobs, "_launch", launch)
+    with api(own) as client:
+        job = start(client, since=f"{YESTERDAY:%Y-%m-%d}")["id"]
+        assert control(client, job, "pause")["status"] == "paused"
+        url = f"/v1/jobs/{job}/resume"
+        with monkeypatch.context() as meanwhile, ThreadPoolExecutor(2) as executor:
+            meanwhile.setattr(Jobs, "get", together)
+            asked = [executor.submit(client.post, url, headers=bearer(INTERNAL)) for _ in range(2)]
+            assert sorted(one.result().status_code for one in asked) == [200, 409]
+        assert launched == [job, job], "when it was started, and when it was resumed"
+        assert control(client, job, "cancel")["status"] == "cancelled"
+
+
+def test_a_worker_leaves_a_run_that_another_one_has_begun(own: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    executed: list[dg.DagsterRun] = []
+    monkeypatch.setattr(Jobs, "_launch", lambda *_: None)
+    monkeypatch.setattr(runs, "execute_made", lambda _, run: executed.append(run))
+    monkeypatch.setattr(runs, "interrupted", lambda _: False)
+    with api(own) as client, own.instance() as instance:
+        job = start(client, since=f"{YESTERDAY:%Y-%m-%d}")["id"]
+        (run,) = instance.get_runs(dg.RunsFilter(tags={JOB_TAG: job}))
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+        work(job)
+    assert run.run_id not in [one.run_id for one in executed]
+
+
+def test_a_tenant_is_told_what_kind_of_thing_failed_and_the_operator_all(
+    own: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Jobs, "_launch", lambda *_: None)
+    with api(own) as client:
+        job = start(client, since=f"{YESTERDAY:%Y-%m-%d}")["id"]
+        own.order_fault("polder", status=401)
+        work(job)
+        (told,) = show(client, job)["errors"]
+        assert told == "freshdesk/tickets/raw: Upstream refused, or could not be reached."
+        (whole,) = client.get(f"/v1/jobs/{job}", headers=bearer(OPERATOR)).json()["errors"]
+        assert whole.startswith("freshdesk/tickets/raw: ")
+        assert "127.0.0.1" in whole
 
 
 def test_what_can_not_be_synced_is_refused_before_anything_is_made(own: Installation) -> None:

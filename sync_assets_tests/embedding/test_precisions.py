@@ -16,6 +16,7 @@ from sync_assets.embedding.quality import Comparison, compare
 from sync_assets.embedding.sampling import sample
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import NewCollection
+from sync_assets.ledger.collections import register_beside
 from sync_assets.ledger.model_checks import model_check, record_model_check
 from sync_assets.services import Services
 from sync_assets.settings import Settings
@@ -134,10 +135,12 @@ def test_no_collection_begins_in_a_precision_that_passed_no_check(services: Serv
     record_model_check(services.ledger, key, "words", GOOD)
     assert model_check(services.ledger, key) == GOOD
     refuse_unchecked(services, embedder)
-    services.ledger.register_collection(
-        NewCollection("pgvector", "tickets", "f" * 32, "words", 384, f"{MODEL}@bfloat16", key, {})
-    )
+    new = NewCollection("pgvector", "tickets", "f" * 32, "words", 384, f"{MODEL}@bfloat16", key, {})
     record_model_check(services.ledger, key, "words", GOOD.model_copy(update={"overlap": 0.5}))
+    register_beside(services.ledger, new._replace(fingerprint="e" * 32))
+    with pytest.raises(SettingsError, match=r"finds 50.0%"):
+        refuse_unchecked(services, embedder)
+    services.ledger.register_collection(new._replace(name="others"))
     refuse_unchecked(services, embedder)
 
 

@@ -18,10 +18,11 @@ from sync_assets.collections.building import Built, build, estimate
 from sync_assets.collections.comparing import Question, compare, titles_as_questions
 from sync_assets.collections.switching import drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
+from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
 from sync_assets.forgetting import Documents
 from sync_assets.forgetting.stores import documents_in_stores
-from sync_assets.ledger import Ledger, RegisteredCollection
+from sync_assets.ledger import Ledger, NewCollection, RegisteredCollection
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.beside import BesideLedger
 from sync_assets.ledger.collections import collections_named, switch_collections
@@ -237,7 +238,7 @@ def test_a_build_that_dies_anywhere_goes_on_where_it_was(new_world: NewWorld, mo
         monkeypatch.setattr(BesideLedger, name, _burning(world.fuse, getattr(BesideLedger, name)))
     crashes = 0
     while True:
-        drop(world.services, world.inactive().collection.name)
+        drop(world.services, [world.chain.stream], world.inactive().collection.name)
         with world.services.ledger.transaction() as connection:
             connection.execute(sa.delete(t.embedding_cache).where(t.embedding_cache.c.tenant == world.tenant))
         world.fuse.left = crashes
@@ -498,23 +499,66 @@ def test_an_older_collection_whose_chunk_size_was_not_kept_gets_it_by_its_next_s
 def test_only_what_is_neither_active_nor_lately_retired_is_dropped(world: World) -> None:
     world.build()
     built, store = world.inactive().collection, world.services.store(world.store)
-    drop(world.services, built.name)
+    drop(world.services, [world.chain.stream], built.name)
     assert len(world.collections()) == 1
     assert store.tenants(built) == set()
     world.build()
     world.switch()
     with pytest.raises(CollectionError, match="is the active collection"):
-        drop(world.services, world.active().collection.name)
+        drop(world.services, [world.chain.stream], world.active().collection.name)
     retired = world.inactive().collection
     with pytest.raises(CollectionError, match="SYNC_ASSETS_COLLECTION_RETENTION_DAYS=7"):
-        drop(world.services, retired.name)
-    (shown,) = droppable(world.services, retired.name, force=True)
+        drop(world.services, [world.chain.stream], retired.name)
+    (shown,) = droppable(world.services, [world.chain.stream], retired.name, force=True)
     assert shown.holding == (3, 3, 1)
     assert store.count(retired, world.tenant) == 3, "nothing was dropped yet"
-    drop(world.services, retired.name, force=True)
+    drop(world.services, [world.chain.stream], retired.name, force=True)
     assert world.collections() == [world.active()]
     with pytest.raises(SettingsError, match="no collection"):
-        drop(world.services, retired.name)
+        drop(world.services, [world.chain.stream], retired.name)
+
+
+def test_a_store_that_no_stream_names_any_more_holds_up_no_switch_and_may_go(world: World) -> None:
+    gone = world.active()
+    new = NewCollection("elsewhere", gone.name, "f" * 32, "old", 8, gone.model, gone.model_fingerprint, {})
+    left = world.services.ledger.register_collection(new)
+    world.build()
+    world.switch()
+    world.rollback()
+    assert [one.store for one in world.collections() if one.active] == sorted(["elsewhere", world.store])
+    kept = [world.chain.stream]
+    with pytest.raises(CollectionError, match="is the active collection"):
+        droppable(world.services, [replace(kept[0], stores=("elsewhere",))], left.collection.name)
+    assert [one.collection for one in droppable(world.services, kept, left.collection.name)] == [left]
+    with pytest.raises(CollectionError, match="No stream names a store"):
+        switch(world.services, [replace(kept[0], stores=())], world.name)
+    (own,) = [one for one in world.collections() if one.active and one.store == world.store]
+    drop(world.services, [replace(kept[0], stores=())], own.collection.name)
+    assert own not in world.collections()
+
+
+def test_nothing_is_built_in_a_precision_that_passed_no_check(world: World) -> None:
+    for act in (estimate, build):
+        with pytest.raises(SettingsError, match="sync-assets models check all-MiniLM-L6-v2`"):
+            act(world.services, [world.chain.stream], world.name, model="all-MiniLM-L6-v2@bfloat16")
+    assert world.collections() == [world.active()]
+
+
+def test_a_comparison_asks_as_a_search_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.build()
+    asked: list[str] = []
+    embed_query = HashEmbedder.embed_query
+
+    def telling(embedder: HashEmbedder, text: str) -> np.ndarray:
+        asked.append(text)
+        return embed_query(embedder, text)
+
+    monkeypatch.setattr(HashEmbedder, "embed_query", telling)
+    compare(world.services, world.active(), world.inactive(), [Question(world.tenant, "Ticket 0")])
+    assert asked == ["Ticket 0", "Ticket 0"]
+    changed = world.inactive().model_copy(update={"model_fingerprint": "another"})
+    with pytest.raises(FingerprintMismatch, match=f"`sync-assets collections build {world.name}`"):
+        compare(world.services, world.active(), changed, [])
 
 
 def test_a_comparison_counts_and_asks_both(world: World) -> None:
