@@ -17,14 +17,14 @@ from typing import Any, Literal, NamedTuple
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
-from dagster._core.execution.stats import StepEventStatus
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError, SourceError
 from sync_assets.partitions import RANGE_END, RANGE_START, TENANTS_TAG, time_windows
 from sync_assets.planning import PlannedRun, Planner, SyncRequest
 from sync_assets.run_processes import RunProcess
+from sync_assets.runs import materialized
 from sync_assets.services import Services
 from sync_assets.sync import Syncer, SyncResult
 
@@ -43,6 +43,7 @@ class Backfill(BaseModel, frozen=True):
         tenants: those that were meant when it was started, each by name.
         first, last: days in UTC as `YYYY-MM-DD`, both included.
         windows_per_run: the most that one run takes.
+        only: those of the tenants that are meant now, all where it is empty; not stored.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Backfill(BaseModel, frozen=True):
     first: str
     last: str
     windows_per_run: int
+    only: tuple[str, ...] = Field(default=(), exclude=True)
 
     @property
     def request(self) -> SyncRequest:
@@ -111,6 +113,7 @@ class Backfills:
 
         Args:
             request: which sources, streams and tenants.
+            last: today where it is later: what has windows to come would never be done.
 
         Raises:
             SettingsError: a source, stream or tenant is unknown, or no tenant has an account for this.
@@ -123,7 +126,7 @@ class Backfills:
             streams=request.streams,
             tenants=tuple(name for name in self._services.tenants.names() if name in meant),
             first=f"{first:%Y-%m-%d}",
-            last=f"{last:%Y-%m-%d}",
+            last=max(f"{first:%Y-%m-%d}", min(f"{last:%Y-%m-%d}", f"{utc_now():%Y-%m-%d}")),
             windows_per_run=windows_per_run,
         )
 
@@ -143,14 +146,19 @@ class Backfills:
         order = sorted(latest, key=lambda backfill_id: latest[backfill_id].create_timestamp, reverse=True)
         return [self._standing_if_known(backfill_id) for backfill_id in order]
 
-    def standing(self, backfill_id: str) -> Standing:
-        """How far a backfill is.
+    def standing(self, backfill_id: str, only: Sequence[str] = ()) -> Standing:
+        """How far a backfill is, for all of its tenants or for these.
 
         Raises:
-            SettingsError: there is none of this id, or it can't be planned any more.
+            SettingsError: there is none of this id or without such a tenant, or it can't be planned any more.
         """
         attempts = [_Attempt.of(record.dagster_run, self._instance) for record in self._attempts(backfill_id)]
-        backfill = Backfill.of(attempts[0].run)
+        backfill = Backfill.of(attempts[0].run).model_copy(update={"only": tuple(only)})
+        if strangers := sorted(set(only).difference(backfill.tenants)):
+            raise SettingsError(
+                f"Backfill {backfill_id} is not about {', '.join(strangers)}.",
+                f"Its tenants are: {', '.join(backfill.tenants)}.",
+            )
         runs = self.runs(backfill)
         left = [run for run in runs if not _is_done(run, attempts)]
         failed = [run for run in left if _has_failed(run, attempts)]
@@ -201,16 +209,16 @@ class Backfills:
             return Standing(Backfill.of(self._attempts(backfill_id)[0].dagster_run), "unknown", [], [], [])
 
     def _request(self, backfill: Backfill) -> SyncRequest:
-        """What was asked for, of the tenants that are still in the tenants file.
+        """What was asked for, of the tenants that are meant and are still in the tenants file.
 
         Raises:
             SettingsError: none is.
         """
-        known = self._services.tenants.names()
-        left = tuple(name for name in backfill.tenants if name in known)
+        known, meant = self._services.tenants.names(), backfill.only or backfill.tenants
+        left = tuple(name for name in meant if name in known)
         if not left:  # and not everyone, which no tenants mean in a request
             raise SettingsError(
-                f"No tenant of backfill {backfill.id} ({', '.join(backfill.tenants)}) is in "
+                f"No tenant of backfill {backfill.id} ({', '.join(meant)}) is in "
                 f"{self._services.settings.tenants_path} any more.",
                 "Put one back there, or start another backfill.",
             )
@@ -296,12 +304,8 @@ class _Attempt(NamedTuple):
 
     @classmethod
     def of(cls, run: dg.DagsterRun, instance: dg.DagsterInstance) -> "_Attempt":
-        assets = set(run.asset_selection or ())
-        if not run.is_success:
-            ended = {step.step_key: step.status for step in instance.get_run_step_stats(run.run_id)}
-            assets = {key for key in assets if ended.get("__".join(key.path)) is StepEventStatus.SUCCESS}
         first, last = (run.tags.get(name, "").rpartition("|")[0] for name in (RANGE_START, RANGE_END))
-        return cls(run, set(run.tags.get(TENANTS_TAG, "").split(",")), first, last, assets)
+        return cls(run, set(run.tags.get(TENANTS_TAG, "").split(",")), first, last, materialized(instance, run))
 
     def is_at(self, planned: PlannedRun, tenant: str) -> bool:
         """Whether it was at all windows of a planned run, for this tenant."""

@@ -3,7 +3,8 @@
 Dagster learns of a run's end from the process that executes it. One that was killed, or went with its machine, says
 nothing more, and its run would count as under way for ever. So each run carries a tag that names its process, and who
 looks for runs under way first marks those of dead processes as failed. Of processes on other machines, and of runs that
-died before they had the tag, nothing is known but what the run told last: hours of silence count as death.
+died before they had the tag, nothing is known but what the run told last: hours of silence count as death. A run of a
+job that waits for its turn says nothing: what the job's others told last counts for it.
 
 What belongs here: that tag, and reading it. What does not: executing runs (`runs.py`).
 """
@@ -21,6 +22,8 @@ import psutil
 from sync_assets.clock import utc_now
 
 PROCESS_TAG = "sync_assets/process"
+# The job that a run is one of (`sync_assets.jobs`).
+JOB_TAG = "sync_assets/job"
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -100,8 +103,9 @@ def claim(instance: dg.DagsterInstance, run_id: str, pid: int | None = None) -> 
 def fail_dead_runs(instance: dg.DagsterInstance, clock: Callable[[], datetime] = utc_now) -> list[str]:
     """Mark as failed what processes left unfinished when they died; returns the runs' ids."""
     failed = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        reason = death_of(instance, run, clock)
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    # All are judged before any is marked: the mark would be a sign of life of the run's job.
+    for run, reason in [(run, death_of(instance, run, clock)) for run in unfinished]:
         now = reason and instance.get_run_by_id(run.run_id)
         if reason and now and not now.is_finished:  # it may have come to its end since it was listed
             instance.report_run_failed(now, reason)
@@ -114,7 +118,7 @@ def death_of(instance: dg.DagsterInstance, run: dg.DagsterRun, clock: Callable[[
     process = RunProcess.of(run)
     if process is not None and (process.is_here() or process.is_gone()):
         return death_notice(process) if process.is_gone() else None
-    last = _last_word(instance, run.run_id)
+    last = _last_word(instance, run)
     if last is None or clock() - last < _LONGEST_SILENCE:
         return None
     where = f"on {process.host}" if process is not None else "which this run does not name"
@@ -122,8 +126,21 @@ def death_of(instance: dg.DagsterInstance, run: dg.DagsterRun, clock: Callable[[
     return f"Nothing was heard of this run for {hours} hours. Its process, {where}, counts as gone. {_KEPT}"
 
 
-def _last_word(instance: dg.DagsterInstance, run_id: str) -> datetime | None:
-    """When a run last told anything, or else when it was made; None where it was deleted meanwhile."""
+def _last_word(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime | None:
+    """When a run last told anything, or else when it was made; None where it was deleted meanwhile.
+
+    Of a job's run that waits for its turn, when the job's run that began last did, if that is later.
+    """
+    words = [_word_of(instance, run.run_id)]
+    if run.status is dg.DagsterRunStatus.NOT_STARTED and JOB_TAG in run.tags:
+        begun = [status for status in dg.DagsterRunStatus if status is not dg.DagsterRunStatus.NOT_STARTED]
+        of_job = dg.RunsFilter(tags={JOB_TAG: run.tags[JOB_TAG]}, statuses=begun)
+        latest = instance.get_run_records(of_job, limit=1, order_by="update_timestamp", ascending=False)
+        words += [_word_of(instance, record.dagster_run.run_id) for record in latest]
+    return max((word for word in words if word is not None), default=None)
+
+
+def _word_of(instance: dg.DagsterInstance, run_id: str) -> datetime | None:
     found = instance.get_records_for_run(run_id, limit=1, ascending=False).records
     if found:
         return datetime.fromtimestamp(found[0].timestamp, UTC)

@@ -15,8 +15,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._core.events import RunFailureReason
+from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.execution.api import create_execution_plan, execute_run
+from dagster._core.execution.stats import StepEventStatus
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
@@ -158,11 +159,22 @@ def kind_of(event: dg.DagsterEvent) -> str:
 
 def interrupted(result: dg.JobExecutionResult) -> bool:
     """Whether Ctrl-C ended the run: Dagster keeps it to itself, and calls it a failure."""
-    return any(
-        event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
-        for event in result.all_events
-        if event.event_type_value == "PIPELINE_FAILURE"
-    )
+    return any(map(is_interruption, result.all_events))
+
+
+def is_interruption(event: dg.DagsterEvent) -> bool:
+    """Whether an event is the end of a run that was interrupted."""
+    data = event.event_specific_data
+    return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
+
+
+def materialized(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """The assets that a run materialized, all of them where it succeeded."""
+    assets = set(run.asset_selection or ())
+    if run.is_success:
+        return assets
+    ended = {step.step_key: step.status for step in instance.get_run_step_stats(run.run_id)}
+    return {key for key in assets if ended.get("__".join(key.path)) is StepEventStatus.SUCCESS}
 
 
 def counts(result: dg.JobExecutionResult) -> dict[dg.AssetKey, Counter[str]]:

@@ -3,15 +3,17 @@
 import re
 import signal
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster import DagsterEventType
+from dagster._core.test_utils import freeze_time
 
-from sync_assets import backfills
+from sync_assets import backfills, runs
 from sync_assets.backfills import BACKFILL_TAG, Backfills
 from sync_assets.demo.server import DemoServers
 from sync_assets.partitions import RANGE_END, RANGE_START
@@ -149,6 +151,61 @@ def test_what_is_run_again_for_each_tenant_alone_is_done_and_tenants_that_have_g
     shown = installation.run("backfill", "resume", row["id"])
     assert shown.code == 2
     assert f"No tenant of backfill {row['id']} (acme, polder) is in" in shown.err
+
+
+def run_and_end(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, how: DagsterEventType, *command: str
+) -> None:
+    """A command whose first run does nothing, ends like this, and is followed by Ctrl-C."""
+
+    def ended(_: object, run: dg.DagsterRun, instance: dg.DagsterInstance) -> None:
+        instance.report_dagster_event(dg.DagsterEvent(how.value, run.job_name), run.run_id)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "execute_run", ended)
+        outcome = installation.run("backfill", *command)
+    assert outcome.code == 130, outcome
+
+
+ARTICLES = ("start", "--source", "freshdesk", "--stream", "articles", "--from", DAYS[-1], "--to")
+
+
+def test_a_backfill_into_the_future_ends_today_and_stays_done(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    today = datetime.now(UTC)
+    in_a_month = f"{today + timedelta(days=30):%Y-%m-%d}"
+    run_and_end(installation, monkeypatch, DagsterEventType.RUN_SUCCESS, *ARTICLES, in_a_month)
+    row = only(installation)
+    assert (row["state"], row["to"]) == ("done", f"{today:%Y-%m-%d}")
+    with freeze_time(today + timedelta(days=2)):
+        row = only(installation)
+    assert (row["state"], row["runs"], row["done"]) == ("done", 1, 1)
+
+
+def test_a_tenant_that_is_refused_is_in_the_way_of_no_other_that_is_named(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_and_end(installation, monkeypatch, DagsterEventType.RUN_FAILURE, *ARTICLES, DAYS[-1])
+    backfill_id = only(installation)["id"]
+    of_acme = ("resume", backfill_id, "--tenant", "acme")
+    installation.write_tenants(polder="wrong")
+    refused = installation.run("backfill", "resume", backfill_id)
+    assert refused.code == 1
+    assert "tenants.polder.freshdesk.api_key" in refused.err
+    assert "--tenant" in refused.err
+    unknown = installation.run("backfill", *of_acme, "--tenant", "nobody")
+    assert (unknown.code, "is not about nobody. Its tenants are: acme, polder." in unknown.err) == (2, True)
+
+    run_and_end(installation, monkeypatch, DagsterEventType.RUN_SUCCESS, *of_acme)
+    again = installation.run("backfill", *of_acme, "--json")
+    assert (again.code, again.json["left"], again.json["runs"]) == (0, 0, []), "there is nothing left of this one"
+    row = only(installation)
+    assert (row["state"], row["runs"], row["done"], row["tenants"]) == ("stopped", 1, 0, "acme, polder")
+    installation.write_tenants()
+    run_and_end(installation, monkeypatch, DagsterEventType.RUN_SUCCESS, "resume", backfill_id)
+    assert only(installation)["state"] == "done"
 
 
 def test_what_cannot_be_begun_is_told_and_a_dry_run_leaves_nothing(installation: Installation) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,12 +11,13 @@ import dagster as dg
 import psutil
 import pytest
 import yaml
+from dagster import DagsterEventType
 
 from sync_assets.cli.instance import INSTANCE
 from sync_assets.clock import utc_now
 from sync_assets.event_log import EventLogStorage
 from sync_assets.run_launcher import ProcessRunLauncher
-from sync_assets.run_processes import PROCESS_TAG, RunProcess, claim, fail_dead_runs
+from sync_assets.run_processes import JOB_TAG, PROCESS_TAG, RunProcess, claim, fail_dead_runs
 
 STARTED = dg.DagsterRunStatus.STARTED
 
@@ -39,12 +40,30 @@ def gone() -> RunProcess:
     return identity
 
 
-def add_run(instance: dg.DagsterInstance, process: RunProcess | None, status: dg.DagsterRunStatus = STARTED) -> str:
+def add_run(
+    instance: dg.DagsterInstance,
+    process: RunProcess | None,
+    status: dg.DagsterRunStatus = STARTED,
+    **tags: str,
+) -> str:
     """A run that names a process."""
     run_id = str(uuid4())
-    tags = {PROCESS_TAG: str(process._replace(run=run_id[:8]))} if process else {}
-    instance.add_run(dg.DagsterRun("job", run_id, status=status, tags=tags))
+    named = {PROCESS_TAG: str(process._replace(run=run_id[:8]))} if process else {}
+    instance.add_run(dg.DagsterRun("job", run_id, status=status, tags={**named, **tags}))
     return run_id
+
+
+def tell(instance: dg.DagsterInstance, run_id: str, moment: datetime) -> None:
+    """Let a run tell something."""
+    instance.handle_new_event(
+        dg.EventLogEntry(
+            error_info=None,
+            level="info",
+            user_message="Half of it is done.",
+            run_id=run_id,
+            timestamp=moment.timestamp(),
+        )
+    )
 
 
 def status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
@@ -93,18 +112,8 @@ def test_a_run_of_another_machine_or_of_no_known_process_has_failed_after_hours_
     nameless = add_run(instance, None)
     ours = add_run(instance, RunProcess.current("0" * 8))
     talking = add_run(instance, None)
-    run = instance.get_run_by_id(talking)
-    assert run is not None
     later = utc_now() + timedelta(hours=7)
-    instance.handle_new_event(
-        dg.EventLogEntry(
-            error_info=None,
-            level="info",
-            user_message="Half of it is done.",
-            run_id=talking,
-            timestamp=(later - timedelta(hours=5)).timestamp(),
-        )
-    )
+    tell(instance, talking, later - timedelta(hours=5))
     assert fail_dead_runs(instance, lambda: later - timedelta(hours=2)) == []
     assert sorted(fail_dead_runs(instance, lambda: later)) == sorted([elsewhere, nameless])
     assert [status(instance, run_id) for run_id in (ours, talking)] == [STARTED] * 2
@@ -112,6 +121,33 @@ def test_a_run_of_another_machine_or_of_no_known_process_has_failed_after_hours_
     assert (event.message or "").startswith(
         "Nothing was heard of this run for 6 hours. Its process, on another-machine,"
     )
+
+
+def test_a_job_s_runs_that_wait_for_their_turn_elsewhere_live_as_long_as_one_of_them_does(
+    instance: dg.DagsterInstance,
+) -> None:
+    elsewhere, waits = gone()._replace(host="another"), dg.DagsterRunStatus.NOT_STARTED
+    later = utc_now() + timedelta(hours=7)
+    job = [add_run(instance, elsewhere, waits, **{JOB_TAG: "long"}) for _ in range(4)]
+    for run_id, kind in zip(job, (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_START), strict=False):
+        instance.report_dagster_event(dg.DagsterEvent(kind.value, "job"), run_id)
+    tell(instance, job[0], later - timedelta(hours=6, minutes=30))
+    tell(instance, job[1], later - timedelta(hours=5))
+    silent = [add_run(instance, elsewhere, status, **{JOB_TAG: "silent"}) for status in (STARTED, waits, waits)]
+    alone = add_run(instance, elsewhere, waits)
+    assert sorted(fail_dead_runs(instance, lambda: later)) == sorted([*silent, alone])
+    assert fail_dead_runs(instance, lambda: later) == []
+    assert sorted(fail_dead_runs(instance, lambda: later + timedelta(hours=2))) == sorted(job[1:])
+
+
+def test_a_job_that_rested_and_was_resumed_elsewhere_is_not_judged_by_what_it_told_before(
+    instance: dg.DagsterInstance,
+) -> None:
+    elsewhere = gone()._replace(host="another")
+    before = add_run(instance, elsewhere, dg.DagsterRunStatus.CANCELED, **{JOB_TAG: "resumed"})
+    tell(instance, before, utc_now() - timedelta(days=1))
+    add_run(instance, elsewhere, dg.DagsterRunStatus.NOT_STARTED, **{JOB_TAG: "resumed"})
+    assert fail_dead_runs(instance) == []
 
 
 def test_the_launcher_tells_dagster_s_monitor_which_runs_died(instance: dg.DagsterInstance) -> None:

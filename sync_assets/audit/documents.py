@@ -4,6 +4,7 @@ What belongs here: whole documents. Single chunks are in `stores.py`.
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from datetime import datetime
 
 from sync_assets.audit import GRAPH, UPSTREAM, AuditScope, Finding, Kind
@@ -28,7 +29,8 @@ def audit_documents(
         collection = ledger.active_collection(store, stream.collection)
         number = NO_COLLECTION if collection is None else collection.id
         # While nobody writes there: what is not confirmed then is on no way.
-        with ledger.lock("store", store, stream.collection, tenant):
+        physical = collection and collection.collection.name
+        with ledger.lock("store", store, physical, tenant) if physical else nullcontext():
             behind = documents_behind(ledger, ref, number, store, seen_before)
             held = documents_held(ledger, ref, number, seen_before)
         found += _finding(ref, store, "behind", behind, collection)

@@ -6,12 +6,12 @@ it gets at the next tick, and the others get nothing twice.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import dagster as dg
 from dagster import DagsterEventType
 from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorTick, TickStatus
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from sync_assets import postgres
 from sync_assets.automation.asking import ALL_REST, NONE_ASKED, ask_all
@@ -21,7 +21,7 @@ from sync_assets.ledger.quarantine import QuarantineGroup, quarantine_groups
 from sync_assets.notifications.news import RunEnd, Told, news
 from sync_assets.notifications.targets import Message, Target, parse_targets
 from sync_assets.partitions import run_tenants
-from sync_assets.runs import reason_of
+from sync_assets.runs import is_interruption, reason_of
 from sync_assets.services import Services
 
 _NAME = "notifications"
@@ -57,6 +57,14 @@ class _Cursor(BaseModel):
 
     targets: dict[str, Told] = {}
 
+    @classmethod
+    def read(cls, text: str | None) -> Self:
+        """As it was written; without one, and from one of another form, every target counts as new."""
+        try:
+            return cls.model_validate_json(text or "")
+        except ValidationError:
+            return cls()
+
 
 @dg.sensor(
     name=_NAME,
@@ -70,7 +78,7 @@ def notifications(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     if services.settings.notify is None:
         return dg.SkipReason("SYNC_ASSETS_NOTIFY names nobody to tell.")
     targets = parse_targets(services.settings.notify.get_secret_value())
-    before = _Cursor.model_validate_json(context.cursor) if context.cursor else _Cursor()
+    before = _Cursor.read(context.cursor)
     held, lines = _quarantine(services)
     ticks = _ticks(context.instance)
     after = _Cursor()
@@ -116,7 +124,7 @@ def _newest(instance: dg.DagsterInstance) -> int:
 
 
 def _ends(instance: dg.DagsterInstance, after: int) -> list[RunEnd]:
-    """The next ends of runs, in order. Cancelled runs are none: somebody wanted that."""
+    """The next ends of runs, in order. Cancelled and interrupted runs are none: somebody wanted that."""
     found = [_records(instance, kind, after, _ENDS) for kind in _KINDS]
     # Of the one kind there may be more before the last of the other kind.
     upto = min((records[-1].storage_id for records in found if len(records) == _ENDS), default=None)
@@ -135,10 +143,10 @@ def _records(instance: dg.DagsterInstance, kind: _Kind, after: int | None, limit
 
 
 def _end(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> RunEnd | None:
-    """How a run ended; None where it was deleted meanwhile."""
+    """How a run ended; None where somebody interrupted it, or it was deleted meanwhile."""
     entry = record.event_log_entry
     run = instance.get_run_by_id(entry.run_id)
-    if run is None:
+    if run is None or is_interruption(entry.get_dagster_event()):
         return None
     failed = {_place(event): reason_of(event) for event in _events(instance, run.run_id, DagsterEventType.STEP_FAILURE)}
     died = not run.is_success and not failed

@@ -38,7 +38,7 @@ class _Rule(NamedTuple):
 
 _RULES: dict[str, dict[str, _Rule]] = {
     "documents": {
-        "unique_ids": _Rule("Upstream sends each record once in a run.", "records came again", True),
+        "unique_ids": _Rule("Upstream sends each record once in a run.", "records came more than once", True),
         "duplicates": _Rule(
             f"No more than {_EQUAL_SHARE:.0%} of a run's documents say exactly the same as another.",
             "documents say the same as another",

@@ -126,15 +126,17 @@ def cancel(backfill_id: BackfillId) -> None:
 
 
 @backfill_app.command("resume")
-def resume(backfill_id: BackfillId, as_json: Json = False) -> None:
+def resume(backfill_id: BackfillId, tenant: TenantOption = None, as_json: Json = False) -> None:
     """Do what is left of a backfill that was stopped, canceled or killed, or had runs that failed.
 
     Examples:
 
         sync-assets backfill resume 3f2a91bc
+
+        sync-assets backfill resume 3f2a91bc --tenant acme
     """
     with _backfills(quiet=as_json) as backfills:
-        standing = backfills.standing(backfill_id)
+        standing = backfills.standing(backfill_id, tenant or ())
         if standing.state == "running":
             raise SettingsError(f"Backfill {backfill_id} is running.", "Cancel it first, or wait for its end.")
         _go_on(backfills, standing.backfill, standing.left, as_json)
@@ -151,7 +153,7 @@ def _go_on(backfills: "Backfills", backfill: "Backfill", runs: "list[PlannedRun]
         )
     result = backfills.go_on(backfill, runs)
     log_result(result)
-    left = len(backfills.standing(backfill.id).left) if result.run_ids else len(runs)
+    left = len(backfills.standing(backfill.id, backfill.only).left) if result.run_ids else len(runs)
     if as_json:
         print_json({"backfill": backfill.id, "left": left, **result.summary()})
     else:

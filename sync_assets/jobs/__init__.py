@@ -23,10 +23,10 @@ import dagster as dg
 from sync_assets import runs
 from sync_assets.backfills import cut
 from sync_assets.errors import JobError, SettingsError, SourceError
-from sync_assets.jobs.job import JOB_TAG, STOPPED_TAG, TENANT_TAG, Job, JobRequest, Piece
+from sync_assets.jobs.job import STOPPED_TAG, TENANT_TAG, Job, JobRequest, Piece
 from sync_assets.partitions import NO_LIMITS, RANGE_END, RANGE_START, SOURCE_TAG, TENANTS_TAG
 from sync_assets.planning import GraphRun, PlannedRun, Planner
-from sync_assets.run_processes import RunProcess, claim, fail_dead_runs
+from sync_assets.run_processes import JOB_TAG, RunProcess, claim, fail_dead_runs
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.sync import QUIET
@@ -144,7 +144,9 @@ class Jobs:
             raise JobError(f"Job {job.id} is {job.status}.", "Only one that is paused or failed can be resumed.")
         made = []
         for run in job.latest_of_pieces:
-            done = {key for attempt in job.attempts(Piece.of(run)) for key in materialized(self._instance, attempt)}
+            done = {
+                key for attempt in job.attempts(Piece.of(run)) for key in runs.materialized(self._instance, attempt)
+            }
             if left := (run.asset_selection or frozenset()) - done:
                 ops = {"__".join(key.path) for key in left}
                 before: Mapping[str, Any] = run.run_config
@@ -242,14 +244,3 @@ class Jobs:
 
     def _tenants(self) -> list[str]:
         return sorted({value for _, values in self._instance.get_run_tags([TENANT_TAG]) for value in values})
-
-
-def materialized(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey]:
-    """The assets that a run materialized, all of them where it succeeded."""
-    from dagster._core.execution.stats import StepEventStatus
-
-    assets = set(run.asset_selection or ())
-    if run.is_success:
-        return assets
-    ended = {step.step_key: step.status for step in instance.get_run_step_stats(run.run_id)}
-    return {key for key in assets if ended.get("__".join(key.path)) is StepEventStatus.SUCCESS}

@@ -12,10 +12,9 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from sync_assets.planning import SyncRequest
-from sync_assets.run_processes import RunProcess
+from sync_assets.run_processes import JOB_TAG, RunProcess
 from sync_assets.tenants import TenantName
 
-JOB_TAG = "sync_assets/job"
 TENANT_TAG = "sync_assets/job_tenant"
 # Of the run that was the latest when somebody stopped the job: how.
 STOPPED_TAG = "sync_assets/job_stopped"

@@ -51,10 +51,14 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     rules = DocumentRules()
     report.findings = rules.findings
     writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
+    held_of = cache(
+        lambda tenant: {one.record_id for one in context.services.ledger.quarantined(*context.stream.of(tenant))}
+    )
     with _accounts(context) as account_of, _enricher(context) as enricher:
         read = {partition: SetDigest() for partition in raw.partitions}
         for partition, table in raw.pages():
             tenant = partition.tenant
+            held = held_of(tenant)  # before any of them is released
             for row in digest_rows(table):
                 read[partition].add(row)
             forgotten = forgotten_records(
@@ -72,7 +76,7 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
                 files = {row["record_id"]: named.get(row["record_id"], []) for row in rows}
                 name_files(context.services.ledger, tenant, context.stream.source, files)
             desk.settle(partition, failed, list(documents))
-            rules.judge(partition, rows)
+            rules.judge(partition, rows, held)
             if rows:
                 writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
             context.advance(tenant, STAGE, report.total("records"), report.upstream_rows)

@@ -6,7 +6,7 @@ run.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ class Finding:
 
 
 class Seen:
-    """Whether texts came before, in memory of a fixed size.
+    """How often texts came before, in memory of a fixed size.
 
     Beyond `most` different ones it is a sample: of all texts, as their hashes fall, each time half of what it was. A
     text that is in the sample was in it from the first on, so what is told of it is true.
@@ -79,30 +79,30 @@ class Seen:
     def __init__(self, most: int = _REMEMBERED) -> None:
         self._most = most
         self._mask = 0
-        self._hashes: set[int] = set()
+        self._times: dict[int, int] = {}
 
     @property
     def is_sample(self) -> bool:
         return self._mask > 0
 
-    def came_before(self, text: str) -> bool | None:
-        """Whether this text came before, and note it; None where it is not in the sample."""
+    def times_before(self, text: str) -> int | None:
+        """How often this text came before, and note it; None where it is not in the sample."""
         value = int(text_hash(text)[:16], 16)
         if value & self._mask:
             return None
-        if value in self._hashes:
-            return True
-        self._hashes.add(value)
-        if len(self._hashes) > self._most:
+        before = self._times.get(value, 0)
+        self._times[value] = before + 1
+        if len(self._times) > self._most:
             self._mask = 2 * self._mask + 1
-            self._hashes = {one for one in self._hashes if not one & self._mask}
-        return False
+            self._times = {one: times for one, times in self._times.items() if not one & self._mask}
+        return before
 
 
 class DocumentRules:
     """Which documents of a run come twice, and which say the same as another.
 
-    Of many documents a sample is judged; one that comes again outside of it counts among those that say the same.
+    A document that comes more than once fails once, however often it comes. Of many documents a sample is judged; one
+    that comes again outside of it counts among those that say the same.
     """
 
     def __init__(self) -> None:
@@ -110,8 +110,12 @@ class DocumentRules:
         self._tenant = ""
         self._ids, self._contents = Seen(), Seen()
 
-    def judge(self, partition: Partition, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Look at rows of the document table."""
+    def judge(self, partition: Partition, rows: Sequence[Mapping[str, Any]], held: Collection[str] = ()) -> None:
+        """Look at rows of the document table.
+
+        Args:
+            held: ids of records that were in quarantine: we ask for them again ourselves, as sweeps do for others.
+        """
         if partition.tenant != self._tenant:
             self._tenant, self._ids, self._contents = partition.tenant, Seen(), Seen()
         ids, contents = self.findings["unique_ids"], self.findings["duplicates"]
@@ -120,14 +124,14 @@ class DocumentRules:
         judged = live = 0
         for row in rows:
             identity = row["document_id"]
-            came_again = self._ids.came_before(identity)
-            judged += came_again is not None
-            if came_again:
+            times = self._ids.times_before(identity)
+            judged += times == 0
+            if times == 1 and not row["authoritative"] and row["record_id"] not in held:
                 again.append(identity)
-            elif not row["deleted"]:
-                is_equal = self._contents.came_before(row["content_hash"])
-                live += is_equal is not None
-                if is_equal:
+            if not times and not row["deleted"]:
+                equals = self._contents.times_before(row["content_hash"])
+                live += equals is not None
+                if equals:
                     same.append(identity)
         ids.judge(partition, judged, again)
         contents.judge(partition, live, same)

@@ -1,6 +1,7 @@
 """A ledger that is not the stores' or the graph's any more: an audit says so, and a sync with healing mends it."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -74,6 +75,23 @@ def test_a_ledger_of_yesterday_is_reported_and_mended(new_world: NewWorld) -> No
 def yesterday_chunks(rows: dict[str, list[dict[str, Any]]], document_id: str) -> list[str]:
     (row,) = [row for row in rows["collection_documents"] if row["document_id"] == document_id]
     return sorted(row["chunk_ids"])
+
+
+def test_an_audit_waits_for_who_writes_to_the_collection_and_for_nobody_else(
+    services: Services, new_world: NewWorld
+) -> None:
+    world = new_world()
+    collection = world.registered.collection.name
+    url = services.settings.database_url
+    assert url is not None
+    writer, impatient = Ledger(url.get_secret_value()), Ledger(url.get_secret_value(), lock_timeout=0.2)
+    with closing(writer), closing(impatient):
+        services.__dict__["ledger"] = impatient
+        with writer.lock("store", world.store, collection, world.tenant):
+            result = world.audit()
+            assert ["SYNC_ASSETS_LOCK_TIMEOUT" in failure for failure in result.failures] == [True], result
+        with writer.lock("store", world.store, collection, "another-tenant"):
+            assert world.found() == {}
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from sync_assets.automation.notifications import notifications
 from sync_assets.definitions import defs
 from sync_assets.errors import SourceError
 from sync_assets_tests.dagster_assets.world import STAGES, TENANTS, World, partition
+from sync_assets_tests.laws.upstream import UpstreamSource
 from sync_assets_tests.notifications.receivers import Webhook, free_port, running_webhook
 from sync_assets_tests.postgres import fresh_database
 
@@ -121,6 +122,37 @@ def test_a_run_whose_process_died_is_told_of_its_source(told: Told) -> None:
     told.world.run(partition(0))
     told.tick()
     assert told.new() == ["sync-assets: 1 recovered\n\nRecovered\n- freshdesk: acme"]
+
+
+def test_a_run_that_somebody_interrupted_is_neither_a_failure_nor_a_recovery(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    told.tick()
+    with monkeypatch.context() as patched:
+        patched.setattr(UpstreamSource, "_refuse", interrupt)
+        told.world.run(partition(0), stages=["raw"], succeeds=False)
+    assert (told.tick(), told.new()) == ("Nothing to tell.", [])
+
+    told.world.upstreams["acme"].broken = True
+    told.world.run(partition(0), stages=["raw"], succeeds=False)
+    told.tick()
+    (text,) = told.new()
+    assert f"- {RAW}: acme: Upstream is down. Wait." in text
+
+
+def test_a_cursor_of_another_form_is_begun_anew(told: Told) -> None:
+    told.world.upstreams["acme"].broken = True
+    told.world.run(partition(0), stages=["raw"], succeeds=False)
+    for cursor in ("42", "no JSON", '{"targets": {"somebody": "all of it"}}'):
+        told.cursor = cursor
+        assert told.tick() == "Nothing to tell."
+    told.world.run(partition(0), stages=["raw"], succeeds=False)
+    told.tick()
+    (text,) = told.new()
+    assert text.startswith("sync-assets: 1 failed\n")
 
 
 def test_a_sweep_that_refuses_is_told_though_its_run_succeeds(told: Told) -> None:

@@ -3,11 +3,14 @@
 import tracemalloc
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pytest
 
+from sync_assets.checks.batch import batch_checks, batch_specs
 from sync_assets.chunks import Chunk
 from sync_assets.documents import Visibility
+from sync_assets.stages import Report
 from sync_assets.stages.findings import SAMPLE, ChunkRules, DocumentRules, Finding, unusable
 from sync_assets_tests.checks.places import place
 
@@ -30,8 +33,14 @@ def test_a_finding_names_the_first_cases_with_their_partitions_and_tenants() -> 
     assert finding.tenants == {"polder"}
 
 
-def _row(identity: str, content: str, deleted: bool = False) -> dict[str, Any]:
-    return {"document_id": identity, "deleted": deleted, "content_hash": None if deleted else content}
+def _row(identity: str, content: str, deleted: bool = False, authoritative: bool = False) -> dict[str, Any]:
+    return {
+        "document_id": identity,
+        "record_id": identity,
+        "deleted": deleted,
+        "authoritative": authoritative,
+        "content_hash": None if deleted else content,
+    }
 
 
 def test_documents_that_come_twice_and_documents_that_say_the_same_are_told_apart() -> None:
@@ -40,9 +49,38 @@ def test_documents_that_come_twice_and_documents_that_say_the_same_are_told_apar
     rules.judge(place(1), [_row("1", "c"), _row("5", "", deleted=True)])
     rules.judge(place(0, "polder"), [_row("6", "a")])
     assert rules.findings["unique_ids"].cases == ["1"]
-    assert rules.findings["unique_ids"].judged == 7
+    assert rules.findings["unique_ids"].judged == 6
     assert rules.findings["duplicates"].cases == ["2"], "deletions say nothing, and tenants are not compared"
     assert rules.findings["duplicates"].judged == 4
+
+
+@pytest.mark.parametrize(("rounds", "again", "passed"), [(1, 30, True), (1, 0, True), (2, 0, False), (3, 0, False)])
+def test_records_that_came_again_block_where_that_is_true_of_most_of_a_run(
+    rounds: int, again: int, passed: bool
+) -> None:
+    rules, report = DocumentRules(), Report("documents")
+    rows = [_row(str(number), f"text {number}") for number in range(100)]
+    for _ in range(rounds):
+        for start in range(0, 100, 20):
+            rules.judge(place(0), rows[start : start + 20])
+    rules.judge(place(0), rows[:again])
+    report.findings |= rules.findings
+    key = dg.AssetKey(["freshdesk", "tickets", "documents"])
+    (check,) = [found for found in batch_checks(key, report) if found.check_name == "unique_ids"]
+    assert (check.passed, check.severity) == (passed, dg.AssetCheckSeverity.ERROR)
+    failing = 100 if rounds > 1 else again
+    assert (check.metadata["failing"].value, check.metadata["judged"].value) == (failing, 100)
+    (spec,) = [spec for spec in batch_specs(key) if spec.name == "unique_ids"]
+    assert spec.blocking
+
+
+def test_records_that_we_asked_for_again_ourselves_did_not_come_again() -> None:
+    rules = DocumentRules()
+    held, swept = [str(number) for number in range(30)], [str(number) for number in range(30, 60)]
+    for authoritative in (False, True):
+        rules.judge(place(0), [_row(identity, identity) for identity in held], held)
+        rules.judge(place(0), [_row(identity, identity, authoritative=authoritative) for identity in swept], held)
+    assert [(found.judged, found.failing) for found in rules.findings.values()] == [(60, 0), (60, 0)]
 
 
 def test_of_a_large_run_a_sample_is_judged_in_memory_of_a_fixed_size() -> None:
