@@ -6,6 +6,7 @@ what people do there.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import ceil
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -424,7 +425,8 @@ def test_the_vendors_limits_are_kept_without_a_single_refusal(kind: type[Work]) 
         assert extracted == listed == set(work.record_ids())
         assert set(statuses.seen) == {200}
         least = _fewest_minutes(work)
-        assert least - 1 <= minutes <= least * 1.2 + 1, f"{statuses.seen[200]} requests took {minutes} minutes"
+        # Who has used up a minute's requests waits for the next minute.
+        assert least - 1 <= minutes <= ceil(least * 1.2) + 1, f"{statuses.seen[200]} requests took {minutes} minutes"
         assert least > 2
 
 
