@@ -325,6 +325,7 @@ def test_quotes_and_signatures_go_from_plain_mails_too(quoted: str) -> None:
     "text", ["<b>" * 20_000 + "</b>", "[" * 20_000 + "</p>", "*a " * 20_000 + "</p>", "Ã " * 20_000, "</p>\n" * 20_000]
 )
 def test_odd_texts_take_no_time(text: str) -> None:
-    start = time.perf_counter()
+    # Of the processor, whatever else it does: about one second, where rules that look back and back take minutes.
+    start = time.process_time()
     to_markdown(repair(text), is_mail=True)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 10
