@@ -176,19 +176,19 @@ def test_own_text_that_looks_like_mail_clutter_stays(own: str) -> None:
     ],
 )
 def test_odd_bodies_take_no_time(markup: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     strip_mail(markup)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_two_thousand_bodies_take_two_seconds() -> None:
     body = (
         f"<p>{'The phone rings but nobody can be heard. ' * 10}</p><p>Kind regards,<br>Jan</p>{QUOTED['gmail dutch']}"
     )
-    start = time.perf_counter()
+    start = time.process_time()
     for number in range(2000):
         strip_mail(f"{number} {body}")
-    assert time.perf_counter() - start < 4
+    assert time.process_time() - start < 4
 
 
 # Dutch, German, Polish, Turkish, Russian, Greek, Japanese, signs, emoji, and what only looks like markup.
