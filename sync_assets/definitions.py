@@ -9,6 +9,7 @@ import dagster as dg
 import sync_assets.defs
 from sync_assets.automation.check_schedules import check_schedules
 from sync_assets.automation.notifications import notifications
+from sync_assets.checks.audit import audit_checks
 from sync_assets.components import SourceSync
 from sync_assets.io_managers.object_storage import ObjectStorageIOManager
 from sync_assets.io_managers.postgres import PostgresIOManager
@@ -52,10 +53,11 @@ def build_defs(services: Services | None = None) -> dg.Definitions:
         "object_storage": _object_storage,
         "documents": _documents,
     }
-    of_folder = _of_folder()
-    checks = [check for definition in of_folder.asset_checks or () for check in definition.check_keys]
+    of_folder, audits = _of_folder()
+    checks = [check for made in [*(of_folder.asset_checks or ()), audits] for check in made.check_keys]
     own = dg.Definitions(
         resources=resources,
+        asset_checks=[audits],
         executor=dg.in_process_executor,
         schedules=check_schedules(checks),
         sensors=[notifications],
@@ -70,11 +72,12 @@ def streams() -> list[Stream]:
 
 
 @cache
-def _of_folder() -> dg.Definitions:
-    """What `defs/` configures; it holds no resource, hence nothing that is open."""
-    return _tree().build_defs()
+def _of_folder() -> tuple[dg.Definitions, dg.AssetChecksDefinition]:
+    """What `defs/` configures, and the audits of all its stores; they hold no resource, hence nothing that is open."""
+    return _tree().build_defs(), audit_checks(streams())
 
 
+@cache
 def _tree() -> dg.ComponentTree:
     # Not `load_from_defs_folder`: that one needs the checkout's pyproject.toml, which an installed package lacks.
     return dg.ComponentTree.from_module(sync_assets.defs, project_root=Path(__file__).parent.parent)

@@ -146,23 +146,15 @@ def audit(
         LedgerError: the ledger is out of reach.
     """
     from sync_assets.audit.documents import audit_documents, audit_graph, audit_upstream
-    from sync_assets.audit.stores import audit_collection
 
     started, seen_before = time.monotonic(), scope.seen_before or utc_now()
     result = AuditResult()
     chosen = [stream for stream in streams if scope.has_stream(stream.source, stream.name)]
     collections = _collections(services, chosen, scope)
     tenants = _tenants(services, streams, scope)
-
-    def audit_points(collection: RegisteredCollection, tenant: str) -> None:
-        with _told(result, f"{tenant} {collection.store}/{collection.name}"):
-            found, chunks = audit_collection(services, collection, tenant, scope, progress)
-            result.findings += found
-            result.chunks += chunks
-
     for tenant in tenants:
         for collection in collections:
-            audit_points(collection, tenant)
+            _audit_points(result, services, collection, tenant, scope, progress)
         for stream in chosen:
             name = f"{stream.source}/{stream.name}"
             with _told(result, f"{tenant} {name}"):
@@ -174,14 +166,77 @@ def audit(
                 with _told(result, f"{tenant} upstream {name}"):
                     result.findings += audit_upstream(services, stream, tenant)
     if not scope.tenants:
-        # Points of tenants that nobody knows.
         for collection in collections:
-            with _told(result, f"{collection.store}/{collection.name}"):
-                held = services.store(collection.store).tenants(collection.collection)
-                for tenant in sorted(held.difference(tenants)):
-                    audit_points(collection, tenant)
+            for tenant in _unknown_tenants(result, services, collection, tenants):
+                _audit_points(result, services, collection, tenant, scope, progress)
     result.seconds = time.monotonic() - started
     return result
+
+
+def audit_collections(
+    services: Services,
+    collections: Sequence[RegisteredCollection],
+    streams: Sequence[Stream],
+    scope: AuditScope,
+    progress: Progress = no_progress,
+) -> Iterator[AuditResult]:
+    """Compare all that collections hold with the ledger, each point read once for all streams that are kept there.
+
+    Gives a result for each tenant: memory follows what differs of one of them.
+
+    Args:
+        streams: those whose documents are compared too.
+
+    Raises:
+        LedgerError: the ledger is out of reach.
+    """
+    from sync_assets.audit.documents import audit_documents
+
+    seen_before = scope.seen_before or utc_now()
+    tenants = _tenants(services, streams, scope)
+    for tenant in tenants:
+        result = AuditResult()
+        for collection in collections:
+            _audit_points(result, services, collection, tenant, scope, progress)
+        for stream in streams:
+            with _told(result, f"{tenant} {stream.source}/{stream.name}"):
+                result.findings += audit_documents(services, stream, tenant, scope, seen_before)
+        yield result
+    for collection in collections:
+        result = AuditResult()
+        unknown = _unknown_tenants(result, services, collection, tenants)
+        yield result
+        for tenant in unknown:
+            result = AuditResult()
+            _audit_points(result, services, collection, tenant, scope, progress)
+            yield result
+
+
+def _audit_points(
+    result: AuditResult,
+    services: Services,
+    collection: RegisteredCollection,
+    tenant: str,
+    scope: AuditScope,
+    progress: Progress,
+) -> None:
+    """Add what a collection holds of a tenant."""
+    from sync_assets.audit.stores import audit_collection
+
+    with _told(result, f"{tenant} {collection.store}/{collection.name}"):
+        found, chunks = audit_collection(services, collection, tenant, scope, progress)
+        result.findings += found
+        result.chunks += chunks
+
+
+def _unknown_tenants(
+    result: AuditResult, services: Services, collection: RegisteredCollection, tenants: Sequence[str]
+) -> list[str]:
+    """Tenants that nobody knows, and that a collection has points of."""
+    held: set[str] = set()
+    with _told(result, f"{collection.store}/{collection.name}"):
+        held = services.store(collection.store).tenants(collection.collection)
+    return sorted(held.difference(tenants))
 
 
 def _collections(services: Services, chosen: Sequence[Stream], scope: AuditScope) -> list[RegisteredCollection]:

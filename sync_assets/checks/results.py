@@ -31,6 +31,7 @@ def result(
     """
     from sync_assets.components.metadata import as_words  # which imports this package
 
+    shown = "\n".join(f"- {as_words(case)}" for case in cases[:SAMPLE])
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=key,
@@ -39,7 +40,8 @@ def result(
         description=description,
         metadata={
             "failing": failing,
-            "cases": dg.MetadataValue.md("\n".join(f"- {as_words(case)}" for case in cases[:SAMPLE]) or "none"),
+            # The UI hides Markdown behind a link.
+            "cases": dg.MetadataValue.md(shown) if shown else "none",
             "partitions": ", ".join(list(partitions)[:SAMPLE]) or "none",
             "tenants": ", ".join(sorted(tenants)) or "none",
             **(more or {}),

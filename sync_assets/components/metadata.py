@@ -1,4 +1,4 @@
-"""What people see of a stage in the Dagster UI: column schemas, counts, previews and check results."""
+"""What people see of a stage in the Dagster UI: column schemas, counts and previews."""
 
 import re
 import time
@@ -12,8 +12,6 @@ import pyarrow as pa
 
 from sync_assets.ledger import Ledger, QuarantinedRecord
 from sync_assets.stages import Partition, Report
-
-QUARANTINE_RULE = "No record of the run's tenants is in quarantine at this stage."
 
 _SAMPLE = 20
 _URL = re.compile(r"https?://[^\s<>()|]+")
@@ -137,36 +135,6 @@ def held_at(ledger: Ledger, report: Report, source: str, stream: str | None) -> 
     """What is in quarantine at a report's stage, of its tenants; None for all streams of the source."""
     tenants = {partition.tenant for partition in report.counts}
     return [record for record in ledger.quarantined(None, source, stream, report.stage) if record.tenant in tenants]
-
-
-def quarantine_check(held: Sequence[QuarantinedRecord], asset_key: dg.AssetKey) -> dg.AssetCheckResult:
-    """Red while records of the run's tenants are in quarantine at this stage, naming tenants, windows and reasons."""
-    return dg.AssetCheckResult(
-        check_name="quarantine",
-        asset_key=asset_key,
-        passed=not held,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{len(held)} in quarantine; see `sync-assets quarantine list`"
-        if held
-        else "nothing in quarantine",
-        metadata={
-            "quarantined": len(held),
-            "tenants": ", ".join(sorted({record.tenant for record in held})) or "none",
-            "windows": ", ".join(sorted({record.window for record in held})[:_SAMPLE]) or "none",
-            "records": dg.MetadataValue.md(_quarantine_table(held)),
-        },
-    )
-
-
-def sweep_check(report: Report, asset_key: dg.AssetKey) -> dg.AssetCheckResult:
-    """Red where a sweep refused to delete."""
-    return dg.AssetCheckResult(
-        check_name="sweep",
-        asset_key=asset_key,
-        passed=not report.problems,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=" ".join(report.problems) or "no sweep refused",
-    )
 
 
 def summary(report: Report) -> str:

@@ -10,13 +10,12 @@ from itertools import groupby
 import dagster as dg
 
 from sync_assets.batches import Stage
+from sync_assets.checks.run import QUARANTINE_RULE, quarantine_check
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import (
-    QUARANTINE_RULE,
     attach_partition_metadata,
     held_at,
     partition_metadata,
-    quarantine_check,
     report_metadata,
 )
 from sync_assets.components.progress import progress_of

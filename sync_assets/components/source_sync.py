@@ -14,23 +14,20 @@ from pydantic import Field, model_validator
 from sync_assets.attachments.extracted import Limits
 from sync_assets.automation.sensors import change_sensor
 from sync_assets.batches import Batch, Grain, Stage
-from sync_assets.checks.audit import audit_checks
 from sync_assets.checks.batch import batch_checks, batch_specs
 from sync_assets.checks.health import health_checks
+from sync_assets.checks.run import QUARANTINE_RULE, quarantine_check, sweep_check
 from sync_assets.checks.upstream import upstream_checks, upstream_specs
 from sync_assets.chunks import CHUNK_SCHEMA, embedding_schema
 from sync_assets.components.failures import failures
 from sync_assets.components.lineage import code_reference, column_lineage, made_of
 from sync_assets.components.metadata import (
-    QUARANTINE_RULE,
     attach_partition_metadata,
     column_schema,
     held_at,
     partition_metadata,
-    quarantine_check,
     report_metadata,
     summary,
-    sweep_check,
 )
 from sync_assets.components.outcome import outcome
 from sync_assets.components.progress import progress_of
@@ -138,10 +135,7 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
         sweeping = [name for name, sync in self.streams.items() if every or sync.sensor_sweeps]
         return dg.Definitions(
             assets=assets,
-            asset_checks=[
-                health_checks(self.source, streams, self.freshness_hours),
-                audit_checks(self.source, streams),
-            ],
+            asset_checks=[health_checks(self.source, streams, self.freshness_hours)],
             schedules=self.schedules.build(self.source, chain),
             sensors=[change_sensor(self.source, chain, sweeping=sweeping)],
         )

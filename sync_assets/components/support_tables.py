@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from pydantic import Field
 from sqlalchemy.dialects import postgresql
 
+from sync_assets.checks.run import quarantine_check
 from sync_assets.components.failures import failures
-from sync_assets.components.metadata import attach_partition_metadata, markdown_table, quarantine_check
+from sync_assets.components.metadata import attach_partition_metadata, markdown_table
 from sync_assets.components.progress import progress_of
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import QuarantinedRecord, StreamRef

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import dagster as dg
 
 from sync_assets.automation.schedules import graph_schedule
+from sync_assets.checks.results import ERROR, WARN, result
 from sync_assets.components.failures import failures
 from sync_assets.components.metadata import attach_partition_metadata, markdown_table
 from sync_assets.components.progress import progress_of
@@ -26,12 +27,12 @@ T = TypeVar("T")
 _GROUP = "graph"
 # By the attributes of `graph.health.Health`: what holds, and how bad it is where it does not.
 _CHECKS = {
-    "dangling_edges": ("Every edge ends at nodes that are there.", dg.AssetCheckSeverity.ERROR),
-    "evidence_without_document": ("All evidence is of documents that are there.", dg.AssetCheckSeverity.ERROR),
-    "evidence_without_text": ("All evidence is of texts that are there.", dg.AssetCheckSeverity.ERROR),
-    "confidence": ("Every confidence is above 0 and at most 1.", dg.AssetCheckSeverity.ERROR),
-    "stale": ("Nodes and edges are what their evidence amounts to.", dg.AssetCheckSeverity.ERROR),
-    "degree_outliers": ("No node has far more edges than others of its kind.", dg.AssetCheckSeverity.WARN),
+    "dangling_edges": ("Every edge ends at nodes that are there.", ERROR),
+    "evidence_without_document": ("All evidence is of documents that are there.", ERROR),
+    "evidence_without_text": ("All evidence is of texts that are there.", ERROR),
+    "confidence": ("Every confidence is above 0 and at most 1.", ERROR),
+    "stale": ("Nodes and edges are what their evidence amounts to.", ERROR),
+    "degree_outliers": ("No node has far more edges than others of its kind.", WARN),
 }
 
 
@@ -195,12 +196,14 @@ def _shown(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 def _check(key: dg.AssetKey, name: str, findings: Mapping[str, "Finding"]) -> dg.AssetCheckResult:
     bad = {tenant: found for tenant, found in findings.items() if found.number}
     number = sum(found.number for found in bad.values())
-    rows = [{"tenant": tenant, "what": what} for tenant, found in bad.items() for what in found.samples]
-    return dg.AssetCheckResult(
-        check_name=name,
-        asset_key=key,
+    return result(
+        key,
+        name,
+        _CHECKS[name][1],
+        f"{number} found" if bad else "none found",
         passed=not bad,
-        severity=_CHECKS[name][1],
-        description=f"{number} found, of {', '.join(sorted(bad))}" if bad else "none found",
-        metadata={"found": number} | ({"examples": dg.MetadataValue.md(markdown_table(rows[:20]))} if rows else {}),
+        failing=number,
+        cases=[f"{tenant}: {what}" for tenant, found in bad.items() for what in found.samples],
+        partitions=bad,
+        tenants=bad,
     )

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sync_assets.audit import AuditScope, audit
 from sync_assets.audit.healing import prepare
 from sync_assets.documents import Visibility
-from sync_assets.vector_stores import Audience, Point
-from sync_assets_tests.audit.world import DIMENSION, NewWorld, World, drop, put
+from sync_assets.vector_stores import Audience
+from sync_assets_tests.audit.world import DIMENSION, NewWorld, World, drop, make_point, put
 
 pytestmark = pytest.mark.filterwarnings("ignore:(Payload indexes|Local mode):UserWarning")
 
@@ -153,27 +153,6 @@ def test_points_that_name_a_tenant_whom_nobody_knows_are_found_and_removed(new_w
     prepare(world.services, result)
     assert nobody not in world.opened.tenants(world.registered.collection)
     assert len(world.contents()) == 18
-
-
-def make_point(tenant: str) -> Point:
-    return Point(
-        chunk_id=str(uuid.uuid4()),
-        document_id=f"{tenant}_freshdesk_1",
-        source="freshdesk",
-        stream="tickets",
-        record_id="1",
-        path="description",
-        role="description",
-        text="whose am I?",
-        title="",
-        url=None,
-        visibility=Visibility.PUBLIC,
-        principals=[],
-        metadata={},
-        content_hash="0" * 32,
-        payload_hash="0" * 32,
-        vector=np.eye(DIMENSION, dtype=np.float32)[0],
-    )
 
 
 def test_a_store_that_lost_a_tenant_is_found_and_filled_again(new_world: NewWorld) -> None:

@@ -4,6 +4,7 @@ What belongs here: what the tests of audits share. Damage is done through the st
 """
 
 import itertools
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from qdrant_client import models
 from sync_assets.audit import AuditResult, AuditScope, audit
 from sync_assets.audit.healing import make_lost_collections, prepare
 from sync_assets.batches import dump_json
+from sync_assets.documents import Visibility
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.services import Services
 from sync_assets.stages import Report, Stream
+from sync_assets.vector_stores import Point
 from sync_assets.vector_stores.chroma import ChromaStore
 from sync_assets.vector_stores.pgvector import PgVectorStore
 from sync_assets.vector_stores.qdrant_edge import QdrantEdgeStore
@@ -180,3 +183,25 @@ def _put_in_postgres(
 def home(folder: Path, database_url: str) -> dict[str, Any]:
     """Settings of an installation in which sweeps may delete everything."""
     return {"home": folder, "database_url": database_url, "sweep_max_delete_share": 1.0}
+
+
+def make_point(tenant: str, source: str = "freshdesk") -> Point:
+    """A point that no sync wrote."""
+    return Point(
+        chunk_id=str(uuid.uuid4()),
+        document_id=f"{tenant}_{source}_1",
+        source=source,
+        stream="tickets",
+        record_id="1",
+        path="description",
+        role="description",
+        text="whose am I?",
+        title="",
+        url=None,
+        visibility=Visibility.PUBLIC,
+        principals=[],
+        metadata={},
+        content_hash="0" * 32,
+        payload_hash="0" * 32,
+        vector=np.eye(DIMENSION, dtype=np.float32)[0],
+    )

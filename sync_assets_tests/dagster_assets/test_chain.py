@@ -26,7 +26,6 @@ from sync_assets_tests.dagster_assets.world import (
     World,
     checks,
     data_versions,
-    day,
     key,
     materializations,
     partition,
@@ -232,6 +231,7 @@ def test_a_sweep_that_would_delete_too_much_deletes_nothing_and_its_check_says_s
     assert not check.passed
     assert "3 of 10 documents are missing upstream" in (check.description or "")
     assert "SYNC_ASSETS_SWEEP_MAX_DELETE_SHARE=0.2" in (check.description or "")
+    assert (check.metadata["failing"].value, check.metadata["tenants"].value) == (1, "acme")
     assert len(world.stored("qdrant")) == len(world.stored("pgvector")) == 10
 
 
@@ -244,8 +244,10 @@ def test_a_malformed_record_turns_the_check_red_and_a_later_run_retries_it(world
     check = checks(result)["documents", "quarantine"]
     assert not check.passed
     values = {name: value.value for name, value in check.metadata.items()}
-    assert (values["quarantined"], values["tenants"], values["windows"]) == (1, "acme", day(0))
-    assert "| acme | 2 | documents | not an object |" in str(values["records"])
+    assert (values["failing"], values["tenants"], values["partitions"]) == (1, "acme", partition(0))
+    assert values["cases"] == "- acme 2: not an object"
+    named = {"failing", "cases", "partitions", "tenants"}
+    assert all(named <= check.metadata.keys() for check in checks(result).values())
     found = materializations(result)
     assert found["raw", partition(0)]["malformed"] == 1
     assert found["documents", partition(0)]["quarantined"] == 1

@@ -287,7 +287,7 @@ def test_some_tables_can_be_loaded_alone_and_a_reset_needs_all(support: Support)
     result = materialize("invoices", reset=False)
     assert result.success
     [check] = result.get_asset_check_evaluations()
-    assert (check.passed, check.metadata["quarantined"].value) == (False, 1)
+    assert (check.passed, check.metadata["failing"].value) == (False, 1)
     assert support.sql("SELECT status FROM invoices WHERE invoice_number = '1'") == [("void",)]
     assert support.sql("SELECT name FROM customers ORDER BY 1") == [("Ada",), ("Bob",)]
     assert not materialize("invoices", reset=True).success
