@@ -13,7 +13,8 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from sync_assets.clock import utc_now
 from sync_assets.errors import SettingsError, SourceError
-from sync_assets.ledger import QuarantinedRecord, StreamRef
+from sync_assets.ledger import QuarantinedRecord
+from sync_assets.ledger.marks import first_missing, marks
 from sync_assets.partitions import (
     GRAPH_TENANTS,
     NO_LIMITS,
@@ -346,21 +347,29 @@ class Planner:
             return self._whole_span(source, tenant, [chain.stream for chain in chains])
         if not request.incremental:
             return now - timedelta(hours=request.since_hours), now
-        return self.span_from(source, tenant, self.begins(tenant, chains))
+        return self.span_from(source, tenant, self.begins([tenant], chains)[tenant])
 
-    def begins(self, tenant: str, chains: Sequence[Chain]) -> dict[str, Begin]:
-        """From where on each stream of a tenant is to be synced; asks the ledger alone."""
-        return {chain.stream: self._begin(tenant, chain) for chain in chains}
+    def begins(self, tenants: Collection[str], chains: Sequence[Chain]) -> dict[str, dict[str, Begin]]:
+        """From where on each of these streams of a source is to be synced, by tenant; asks the ledger alone."""
+        ledger, source = self._services.ledger, chains[0].source
+        known = marks(ledger, source, tenants)
 
-    def _begin(self, tenant: str, chain: Chain) -> Begin:
-        ref = StreamRef(tenant, chain.source, chain.stream)
-        marks = [self._services.ledger.watermark(ref, target) for target in chain.targets]
-        known = [mark for mark in marks if mark is not None]
-        if len(known) == len(marks):
-            return Begin(min(known, default=None), asks=False)
+        def lacking(tenant: str, chain: Chain) -> set[str]:
+            return set(chain.targets) - known.get((tenant, chain.stream), {}).keys()
+
         # The graph's mark is not to begin after documents that never came so far.
-        missing = self._services.ledger.first_missing(ref, "graph") if "graph" in chain.targets else None
-        return Begin(_day_of(missing) if missing is not None else None, asks=True)
+        fed = [chain for chain in chains if "graph" in chain.targets]
+        behind = [tenant for tenant in tenants if any(lacking(tenant, chain) for chain in fed)]
+        missing = first_missing(ledger, source, behind, "graph") if behind else {}
+
+        def begin(tenant: str, chain: Chain) -> Begin:
+            place = (tenant, chain.stream)
+            if not lacking(tenant, chain):
+                return Begin(min((known[place][target] for target in chain.targets), default=None), asks=False)
+            first = missing.get(place) if chain in fed else None
+            return Begin(_day_of(first) if first is not None else None, asks=True)
+
+        return {tenant: {chain.stream: begin(tenant, chain) for chain in chains} for tenant in tenants}
 
     def span_from(self, source: str, tenant: str, begins: Mapping[str, Begin]) -> Span:
         """From the earliest of these beginnings until now; asks upstream at most, so that a thread may wait for it.
