@@ -21,7 +21,8 @@ import psutil
 
 from sync_assets.clock import utc_now
 
-PROCESS_TAG = "sync_assets/process"
+# Among Dagster's own tags, which the UI keeps apart: people look for the tenant and the source of a run.
+PROCESS_TAG = "dagster/sync_assets_process"
 # The job that a run is one of (`sync_assets.jobs`).
 JOB_TAG = "sync_assets/job"
 
