@@ -18,10 +18,9 @@ Answer = TypeVar("Answer")
 BUDGET_SECONDS = 40.0
 _AT_ONCE = 4
 
-# How the reason of a tick begins that could ask no tenant, and of one that asked nobody since all failed lately. A tick
-# that fails would lose its cursor, and with it who is left alone; `notifications.py` knows them by these words.
+# How the reason of a tick begins that could ask no tenant. `notifications.py` tells of their accounts (`refusals.py`),
+# and knows by these words that nothing else is wrong with the tick.
 NONE_ASKED = "No tenant could be asked. "
-ALL_REST = "Every tenant is left alone for a while after a failure: "
 
 
 class Answers(NamedTuple, Generic[Answer]):

@@ -38,7 +38,7 @@ class Cursor(BaseModel):
     Attributes:
         number: of the next asking; with it no two askings look alike to Dagster.
         last: the tenant that was asked last; the next tick begins after it.
-        seen: by tenant, what a run that succeeded was asked for with.
+        seen: by tenant, what a run that succeeded, or that somebody canceled, was asked for with.
         asked: runs that were asked for and have not ended, by key, with what is seen once they succeed.
         rests: tenants whose upstream or whose run failed.
     """
@@ -81,6 +81,14 @@ class Cursor(BaseModel):
         for tenant, tokens in self.asked.pop(key).items():
             self.seen.setdefault(tenant, {}).update(tokens)
             self.rests.pop(tenant, None)
+
+    def canceled(self, key: str) -> None:
+        """Somebody wanted a run that was asked for to end: what it was asked for with is not asked for again.
+
+        Its windows stay behind the ledger's marks, so the next change or the next schedule brings it.
+        """
+        for tenant, tokens in self.asked.pop(key).items():
+            self.seen.setdefault(tenant, {}).update(tokens)
 
     def failed(self, key: str, now: datetime) -> None:
         """A run that was asked for did not: it is asked for again after a rest."""

@@ -5,16 +5,18 @@ cursor. Each target has a part of its own there, which moves when the target too
 it gets at the next tick, and the others get nothing twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Self
 
 import dagster as dg
 from dagster import DagsterEventType
-from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorTick, TickStatus
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorTick, TickStatus
+from dagster_shared.error import SerializableErrorInfo
 from pydantic import BaseModel, ValidationError
 
 from sync_assets import postgres
-from sync_assets.automation.asking import ALL_REST, NONE_ASKED, ask_all
+from sync_assets.automation.asking import NONE_ASKED, ask_all
+from sync_assets.automation.refusals import standing
 from sync_assets.clock import utc_now
 from sync_assets.errors import SyncAssetsError
 from sync_assets.ledger.quarantine import QuarantineGroup, quarantine_groups
@@ -28,6 +30,8 @@ _NAME = "notifications"
 _SECONDS = 60
 # Ends of runs that one tick looks at: a few seconds' work.
 _ENDS = 200
+# Accounts that can't be asked of which a target is told, all sources together: half of what it is remembered to know.
+_ACCOUNTS = 100
 # How long all targets together may take, in seconds; the rest of a tick's time is for what is looked up before.
 _SENDING = 35.0
 # The check of what is in quarantine, which is told by its own count.
@@ -36,7 +40,7 @@ _TOLD_APART = "quarantine"
 _OF_SCHEDULE = "__anonymous_asset_job_"
 _ON = {InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE}
 _FINISHED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
-_ERRORS = SyncAssetsError.__module__
+_ERRORS = f"{SyncAssetsError.__module__}."
 _Kind = Literal[DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS]
 _KINDS: tuple[_Kind, ...] = (DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_SUCCESS)
 
@@ -80,14 +84,17 @@ def notifications(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     targets = parse_targets(services.settings.notify.get_secret_value())
     before = _Cursor.read(context.cursor)
     held, lines = _quarantine(services)
-    ticks = _ticks(context.instance)
+    on = context.instance.all_instigator_state(instigator_statuses=_ON)
+    ticks = _ticks(context.instance, on)
+    refused = standing(context.instance, [state.instigator_name for state in on])
     after = _Cursor()
     newest = _newest(context.instance)
     parcels: dict[str, _Parcel] = {}
     for number, target in enumerate(targets, 1):
         # Who is new is told what is in quarantine now, and of the runs from here on.
         told = after.targets[target.key] = before.targets.get(target.key) or Told(seen=newest)
-        found, known = news(told, [*_ends(context.instance, told.seen), *ticks], held, utc_now())
+        ends = [*_ends(context.instance, told.seen), *ticks, *_accounts(refused, told.failed)]
+        found, known = news(told, ends, held, utc_now())
         message = found.message(services.settings.ui_url)
         if message is None:
             after.targets[target.key] = known
@@ -148,7 +155,7 @@ def _end(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> RunEnd | No
     run = instance.get_run_by_id(entry.run_id)
     if run is None or is_interruption(entry.get_dagster_event()):
         return None
-    failed = {_place(event): reason_of(event) for event in _events(instance, run.run_id, DagsterEventType.STEP_FAILURE)}
+    failed = {_place(event): _reason(event) for event in _events(instance, run.run_id, DagsterEventType.STEP_FAILURE)}
     died = not run.is_success and not failed
     succeeded = {_place(event) for event in _events(instance, run.run_id, DagsterEventType.STEP_SUCCESS)}
     for event in _events(instance, run.run_id, DagsterEventType.ASSET_CHECK_EVALUATION):
@@ -175,14 +182,12 @@ def _events(instance: dg.DagsterInstance, run_id: str, kind: DagsterEventType) -
         yield entry.get_dagster_event()
 
 
-def _ticks(instance: dg.DagsterInstance) -> list[RunEnd]:
-    """How the last tick of each sensor and schedule that is on went: where one fails, no run is even asked for."""
+def _ticks(instance: dg.DagsterInstance, on: Sequence[InstigatorState]) -> list[RunEnd]:
+    """How the last tick of each of these sensors and schedules went: where one fails, no run is even asked for."""
     ends: list[RunEnd] = []
-    for state in instance.all_instigator_state(instigator_statuses=_ON):
+    for state in on:
         last = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_FINISHED)
         for tick in last:
-            if (tick.skip_reason or "").startswith(ALL_REST):
-                continue  # neither better nor worse than at the tick before
             reason = _trouble(tick)
             failed = {} if reason is None else {state.instigator_name: reason}
             ends.append(RunEnd(0, "", ("tick",), frozenset({state.instigator_name} - failed.keys()), failed))
@@ -190,11 +195,45 @@ def _ticks(instance: dg.DagsterInstance) -> list[RunEnd]:
 
 
 def _trouble(tick: InstigatorTick) -> str | None:
-    """Why a tick came to nothing; None where it did what it should."""
-    if tick.error is not None:
-        return (tick.error.cause or tick.error).message.removeprefix(f"{_ERRORS}.")
-    skipped = tick.skip_reason or ""
-    return skipped.removeprefix(NONE_ASKED) if skipped.startswith(NONE_ASKED) else None
+    """Why a tick failed; None where it did what it should, as when all accounts refuse, of which `_accounts` tells."""
+    error = tick.error and (tick.error.cause or tick.error)
+    return None if error is None or NONE_ASKED in error.message else _words(error, "its tick")
+
+
+def _accounts(refused: Mapping[str, Mapping[str, str]], told: Mapping[str, Collection[str]]) -> list[RunEnd]:
+    """The accounts that could not be asked for a while, and those that a target knows of and that answer again.
+
+    Args:
+        refused: tenant to reason, by source.
+        told: tenants that the target knows to fail, by place.
+    """
+    ends: list[RunEnd] = []
+    failing: list[tuple[str, str, str]] = []
+    for source, reasons in refused.items():
+        place = f"{source} account"
+        if well := set(told.get(place, ())) - reasons.keys():
+            ends.append(RunEnd(0, "", tuple(sorted(well)), frozenset({place}), {}))
+        failing += [(place, tenant, reason) for tenant, reason in reasons.items()]
+    # Those first that were told: only they can be told to be well again.
+    failing.sort(key=lambda one: one[1] not in told.get(one[0], ()))
+    ends += [RunEnd(0, "", (tenant,), frozenset(), {place: why}) for place, tenant, why in failing[:_ACCOUNTS]]
+    return ends
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """The reason of a step's failure, as it may be told."""
+    data = event.step_failure_data
+    error = data.error and (data.error.cause or data.error)
+    if data.user_failure_data is not None or error is None or error.cls_name == "DagsterAssetCheckFailedError":
+        return reason_of(event)
+    return _words(error, "its run")
+
+
+def _words(error: SerializableErrorInfo, where: str) -> str:
+    """An error as it may be told: ours speak for themselves, and others' texts may hold anything."""
+    if error.message.startswith(_ERRORS):
+        return error.message.removeprefix(_ERRORS)
+    return f"{error.cls_name or 'an unknown error'}; {where} says more in the UI"
 
 
 def _place(event: dg.DagsterEvent) -> str:

@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from sync_assets.automation.asking import BUDGET_SECONDS, ask_all
+from sync_assets.automation.asking import BUDGET_SECONDS, NONE_ASKED, Answers, ask_all
+from sync_assets.automation.refusals import note
 from sync_assets.automation.turns import TURN, Turn, due, yesterday
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.errors import SourceError
@@ -82,11 +84,15 @@ def sync_schedule(
             yield dg.SkipReason(f"A sync of {source} is still running: {run}")
         else:
             planner.register(source)
-            spans, reasons = _reach(services, planner, request, turns, now, budget)
+            answers = _reach(services, planner, request, turns, now, budget)
+            note(context.instance, name, source, tenants, answers)
+            spans, reasons = answers.found, list(answers.failed.values())
+            if answers.left:
+                reasons.append(f"Not asked for lack of time, so at the next tick: {', '.join(answers.left)}.")
             for reason in reasons:
                 context.log.error(reason)
             if not spans:
-                raise SourceError(" ".join(reasons))
+                raise SourceError(NONE_ASKED + " ".join(reasons))
             for turn, names in [(turn, names) for turn, groups in turns.items() for names in groups]:
                 reached = {tenant: spans[tenant] for tenant in names if tenant in spans}
                 for planned in planner.plan(source, planner.chains(request), reached, request):
@@ -108,13 +114,13 @@ def _reach(
     turns: Mapping[Turn, Iterable[Sequence[str]]],
     now: datetime,
     budget: float,
-) -> tuple[dict[str, Span], list[str]]:
-    """What to sync of each tenant whose credentials work, and why nothing of the others."""
+) -> Answers[Span]:
+    """What to sync of each tenant whose credentials work."""
     (source,) = request.sources
     moments = {name: turn.moment for turn, groups in turns.items() for names in groups for name in names}
     tenants = list(moments)
     # Here and not in a thread, since it is of the ledger.
-    begins = {name: planner.begins(name, planner.chains(request)) for name in tenants if request.incremental}
+    begins = planner.begins(tenants, planner.chains(request)) if request.incremental else {}
 
     def span(tenant: str) -> Span:
         with services.tenants.open(source, tenant) as account:
@@ -126,9 +132,7 @@ def _reach(
 
     # Some other one comes first each time, so that those that do not answer keep nobody from its turn.
     first = int(now.timestamp()) // _QUARTER_SECONDS % len(tenants)
-    answers = ask_all([*tenants[first:], *tenants[:first]], span, budget)
-    left = [f"Not asked for lack of time, so at the next tick: {', '.join(answers.left)}."] * bool(answers.left)
-    return answers.found, [*answers.failed.values(), *left]
+    return ask_all([*tenants[first:], *tenants[:first]], span, budget)
 
 
 def graph_schedule(sources: Sequence[str], assets: Sequence[dg.AssetKey], cron: str) -> dg.ScheduleDefinition:
@@ -176,10 +180,7 @@ def run_under_way(instance: dg.DagsterInstance, sources: Sequence[str]) -> str |
         The run's id, and the remedy where nothing is known of its process; None where no run is under way.
     """
     fail_dead_runs(instance)
-    under_way = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    )
-    for run in instance.get_runs(under_way):
+    for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
         if any(key.path[0] in sources for key in run.asset_selection or ()):
             process = RunProcess.of(run)
             known = run.status is dg.DagsterRunStatus.QUEUED or (process is not None and process.is_here())

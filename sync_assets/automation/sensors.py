@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from sync_assets.automation.asking import ALL_REST, BUDGET_SECONDS, NONE_ASKED, Answers, ask_all
+from sync_assets.automation.asking import BUDGET_SECONDS, NONE_ASKED, Answers, ask_all
 from sync_assets.automation.cursor import Cursor, Tokens
+from sync_assets.automation.refusals import note
 from sync_assets.automation.schedules import run_under_way
 from sync_assets.checks.selection import checks_of_sync
 from sync_assets.clock import utc_now
@@ -52,7 +53,7 @@ def change_sensor(
     """
 
     @dg.sensor(
-        name=f"{source}_changes",
+        name=_name(source),
         target=dg.AssetSelection.assets(*assets),
         minimum_interval_seconds=_EVERY_SECONDS,
         description=f"Asks {source} every {_EVERY_SECONDS // 60} minutes what changed, and syncs the streams that did.",
@@ -62,6 +63,10 @@ def change_sensor(
         return _Tick(source, sweeping, context, clock(), budget).result()
 
     return sensor
+
+
+def _name(source: str) -> str:
+    return f"{source}_changes"
 
 
 class _Tick:
@@ -117,15 +122,18 @@ class _Tick:
         """Learn what became of the runs that were asked for."""
         for key in list(self._cursor.asked):
             runs = self._context.instance.get_runs(dg.RunsFilter(tags={ASKED: key}), limit=1)
-            if not runs or (runs[0].is_finished and not runs[0].is_success):
+            if not runs or runs[0].status is dg.DagsterRunStatus.FAILURE:
                 self._cursor.failed(key, self._now)
+            elif runs[0].status is dg.DagsterRunStatus.CANCELED:
+                self._cursor.canceled(key)
             elif runs[0].is_success:
                 self._cursor.succeeded(key)
 
     def _ask(self, tenants: Sequence[str]) -> Answers[_Changes]:
         order = self._cursor.order(tenants, self._now)
-        self._begins = {tenant: self._planner.begins(tenant, self._chains) for tenant in order}
+        self._begins = self._planner.begins(order, self._chains)
         answers = ask_all(order, self._changes, self._budget)
+        note(self._context.instance, _name(self._source), self._source, tenants, answers)
         if order:
             reached = min((order.index(tenant) for tenant in answers.left), default=len(order))
             self._cursor.last = order[reached - 1]
@@ -195,7 +203,12 @@ class _Tick:
         """Why no run is asked for."""
         resting = [tenant for tenant in tenants if tenant not in (*answers.found, *answers.failed, *answers.left)]
         if not answers.found and not answers.left:
-            return NONE_ASKED + " ".join(answers.failed.values()) if answers.failed else ALL_REST + ", ".join(resting)
+            # No failure of the tick: that would lose its cursor, and with it who is left alone.
+            return (
+                NONE_ASKED + " ".join(answers.failed.values())
+                if answers.failed
+                else f"Every tenant is left alone for a while after a failure: {', '.join(resting)}"
+            )
         parts = [f"Nothing changed for {', '.join(answers.found)}."] if answers.found else []
         parts += answers.failed.values()
         parts += [f"Not asked for lack of time, so first at the next tick: {', '.join(answers.left)}."] * bool(

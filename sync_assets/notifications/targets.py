@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from urllib.error import URLError
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -42,10 +42,12 @@ class Target(ABC):
     Attributes:
         name: what may be shown of it.
         key: tells it from all others, and tells nothing of its secrets.
+        remedy: what to look at where it takes no message.
     """
 
     name: str
     key: str
+    remedy: ClassVar[str]
 
     def send(self, message: Message) -> None:
         """Send a message; it was accepted when this returns.
@@ -58,7 +60,10 @@ class Target(ABC):
         except NotificationError:
             raise
         except Exception as error:  # noqa: BLE001 libraries raise what they like, with the URL in the text
-            raise NotificationError(f"{self.name} can't be reached: {type(error).__name__}.") from None
+            raise self._refusal(f"can't be reached: {type(error).__name__}") from None
+
+    def _refusal(self, what: str) -> NotificationError:
+        return NotificationError(f"{self.name} {what}.", self.remedy)
 
     @abstractmethod
     def _send(self, message: Message) -> None:
@@ -72,6 +77,7 @@ class SlackWebhook(Target):
     name: str
     key: str
     url: str = field(repr=False)
+    remedy: ClassVar[str] = "Look at the webhook in SYNC_ASSETS_NOTIFY; one that was revoked is to be made anew."
 
     def _send(self, message: Message) -> None:
         from slack_sdk.webhook import WebhookClient
@@ -84,9 +90,9 @@ class SlackWebhook(Target):
                 {"text": text, "mrkdwn": False, "unfurl_links": False}
             )
         except (URLError, OSError) as error:
-            raise NotificationError(f"{self.name} can't be reached: {_cause(error)}.") from None
+            raise self._refusal(f"can't be reached: {_cause(error)}") from None
         if answer.status_code != 200:
-            raise NotificationError(f"{self.name} answered {answer.status_code}.")
+            raise self._refusal(f"answered {answer.status_code}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class SnsTopic(Target):
     name: str
     key: str
     region: str
+    remedy: ClassVar[str] = "Look at the topic in SYNC_ASSETS_NOTIFY, and at the credentials, which need sns:Publish."
 
     def _send(self, message: Message) -> None:
         import boto3
@@ -108,7 +115,7 @@ class SnsTopic(Target):
             client.publish(TopicArn=self.key, Subject=_ascii(message.subject, 100), Message=message.text)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "unknown")
-            raise NotificationError(f"{self.name} answered {code}.") from None
+            raise self._refusal(f"answered {code}") from None
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ class Mail(Target):
     url: SplitResult = field(repr=False)
     sender: str
     recipients: tuple[str, ...]
+    remedy: ClassVar[str] = "Look at the server, user and addresses in SYNC_ASSETS_NOTIFY."
 
     def _send(self, message: Message) -> None:
         mail = EmailMessage()
@@ -133,9 +141,9 @@ class Mail(Target):
             with self._connection() as connection:
                 refused = connection.send_message(mail)
         except (smtplib.SMTPException, OSError) as error:
-            raise NotificationError(f"{self.name}: {_cause(error)}.") from None
+            raise self._refusal(f"took no message: {_cause(error)}") from None
         if refused:
-            raise NotificationError(f"{self.name} refused {', '.join(sorted(refused))}.")
+            raise self._refusal(f"refused {', '.join(sorted(refused))}")
 
     def _connection(self) -> smtplib.SMTP:
         host, port = self.url.hostname or "", self.url.port or 0

@@ -9,26 +9,15 @@ from traceback import TracebackException
 import dagster as dg
 import pytest
 from dagster import DagsterEventType
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    TickData,
-    TickStatus,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
 from dagster_shared.error import SerializableErrorInfo
 from pydantic import SecretStr
 
-from sync_assets.automation.asking import ALL_REST, NONE_ASKED
+from sync_assets.automation.asking import NONE_ASKED
 from sync_assets.automation.notifications import notifications
 from sync_assets.definitions import defs
 from sync_assets.errors import SourceError
+from sync_assets_tests.automation.world import instigator
 from sync_assets_tests.dagster_assets.world import STAGES, TENANTS, World, partition
 from sync_assets_tests.laws.upstream import UpstreamSource
 from sync_assets_tests.notifications.receivers import Webhook, free_port, running_webhook
@@ -206,7 +195,9 @@ def test_what_was_not_taken_is_told_at_the_next_tick_and_the_others_get_nothing_
         world.run(partition(0), succeeds=False)
         other.answers = [429, 500]
         for status in (429, 500):
-            assert f"answered {status}. The next tick tries again." in told.tick()
+            reason = told.tick()
+            assert f"answered {status}. Look at the webhook" in reason
+            assert "The next tick tries again." in reason
         world.upstreams["polder"].broken = True
         world.run(partition(0, "polder"), succeeds=False)
         told.tick()
@@ -231,7 +222,7 @@ def test_a_target_that_breaks_or_hangs_is_told_again_and_the_others_get_nothing_
         world.run(partition(0), succeeds=False)
         for _ in range(2):
             reason = told.tick()
-            assert "UnicodeError. The next tick tries again." in reason
+            assert "UnicodeError. Look at the webhook" in reason
             assert "Target 2 of SYNC_ASSETS_NOTIFY: no answer within 0.5 s. The next tick tries again." in reason
             assert "sesame" not in reason
     assert len(told.new()) == 1
@@ -282,9 +273,7 @@ def test_a_database_out_of_reach_keeps_no_failure_back_and_is_no_recovery(told: 
 
 
 def test_a_sensor_whose_ticks_fail_is_told_and_its_recovery_too(told: Told) -> None:
-    state = InstigatorState(
-        RemoteInstigatorOrigin(_repository(), "freshdesk_changes"), InstigatorType.SENSOR, InstigatorStatus.RUNNING
-    )
+    state = instigator("freshdesk_changes")
     told.world.instance.add_instigator_state(state)
 
     def sensor_ticks(status: TickStatus, problem: Exception | None = None, skipped: str | None = None) -> None:
@@ -319,18 +308,29 @@ def test_a_sensor_whose_ticks_fail_is_told_and_its_recovery_too(told: Told) -> N
     told.tick()
     recovered = ["sync-assets: 1 recovered\n\nRecovered\n- freshdesk_changes: tick"]
     assert told.new() == recovered
-    for reason in (f"{NONE_ASKED}polder refused.", f"{ALL_REST}polder"):
-        sensor_ticks(TickStatus.SKIPPED, skipped=reason)
-        told.tick()
-    assert told.new() == ["sync-assets: 1 failed\n\nFailed\n- freshdesk_changes: tick: polder refused."]
-    sensor_ticks(TickStatus.SKIPPED, skipped="Nothing changed for polder.")
+    sensor_ticks(TickStatus.FAILURE, RuntimeError("postgresql://u:sesame@db"))
     told.tick()
-    assert told.new() == recovered
+    assert told.new() == [
+        "sync-assets: 1 failed\n\nFailed\n- freshdesk_changes: tick: RuntimeError; its tick says more in the UI"
+    ]
+    sensor_ticks(TickStatus.SKIPPED, skipped=f"{NONE_ASKED}polder refused.")
+    told.tick()
+    assert told.new() == recovered, "of accounts that refuse is told apart"
+    sensor_ticks(TickStatus.FAILURE, SourceError(f"{NONE_ASKED}polder refused."))
+    assert told.tick() == "Nothing to tell."
 
 
-def _repository() -> RemoteRepositoryOrigin:
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="sync_assets.definitions"), "x")
-    return RemoteRepositoryOrigin(location, "__repository__")
+def test_of_an_error_that_is_not_ours_the_kind_is_told_and_no_word(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("postgresql://u:sesame@db")
+
+    told.tick()
+    monkeypatch.setattr(UpstreamSource, "_refuse", fail)
+    told.world.run(partition(0), stages=["raw"], succeeds=False)
+    told.tick()
+    (text,) = told.new()
+    assert f"\n- {RAW}: acme: RuntimeError; its run says more in the UI\n" in text
+    assert "sesame" not in text
 
 
 def test_runs_beyond_what_one_tick_looks_at_are_told_by_the_next(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:

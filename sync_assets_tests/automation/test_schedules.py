@@ -6,24 +6,12 @@ from threading import Event
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    InstigatorType,
-    ScheduleInstigatorData,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from sync_assets.automation.schedules import SyncKind
 from sync_assets.automation.turns import last_turn, yesterday
 from sync_assets.definitions import build_defs
 from sync_assets.errors import SourceError
-from sync_assets_tests.automation.world import BEGAN, Automation, Ticked
+from sync_assets_tests.automation.world import BEGAN, Automation, Ticked, instigator
 
 Make = Callable[..., Automation]
 TWO = "0 2 * * *"
@@ -178,22 +166,9 @@ def test_a_canceled_run_takes_the_turn(automation: Make) -> None:
 
 def test_a_schedule_that_is_turned_on_waits_for_its_next_turn(automation: Make) -> None:
     world = automation("acme")
-    turned_on = ScheduleInstigatorData("*/15 * * * *", at("2026-11-11T09:50").timestamp())
-    world.instance.add_instigator_state(
-        InstigatorState(
-            RemoteInstigatorOrigin(_code(), "freshdesk_sweep"),
-            InstigatorType.SCHEDULE,
-            InstigatorStatus.RUNNING,
-            turned_on,
-        )
-    )
+    world.instance.add_instigator_state(instigator("freshdesk_sweep", at("2026-11-11T09:50")))
     assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-11T10:00")).requests == []
     assert world.scheduled(SyncKind.SWEEP, SUNDAY_AT_THREE, at("2026-11-15T03:00")).tenants == [["acme"]]
-
-
-def _code() -> RemoteRepositoryOrigin:
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="sync_assets.definitions"), "x")
-    return RemoteRepositoryOrigin(location, "__repository__")
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=400), timedelta(hours=-30)], ids=["forward", "back"])

@@ -1,17 +1,18 @@
 """Sensors: what a tick asks for, and that nothing which changed is forgotten, whatever fails."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from threading import Event, current_thread
 
 import dagster as dg
 import pytest
+from sqlalchemy import Connection, event
 
 from sync_assets.automation.schedules import SyncKind
 from sync_assets.automation.sensors import ASKED
 from sync_assets.definitions import build_defs
 from sync_assets.errors import LedgerError
-from sync_assets.ledger import StreamRef
 from sync_assets_tests.automation.world import BEGAN, Automation
 from sync_assets_tests.laws.upstream import Upstream
 
@@ -70,11 +71,11 @@ def test_a_ledger_out_of_reach_fails_the_tick_and_blames_no_tenant(
     world = settled(automation("acme", "polder"))
     world.write("acme", "1", "no dial tone")
 
-    def watermark(*_: object) -> None:
+    def transaction() -> None:
         raise LedgerError("The ledger is out of reach.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(world.services.ledger, "watermark", watermark)
+        patched.setattr(world.services.ledger, "transaction", transaction)
         with pytest.raises(LedgerError):
             world.tick()
     assert world.tick(minutes=1).tenants == [["acme"]]
@@ -84,16 +85,32 @@ def test_the_ledger_is_read_in_the_tick_alone_and_not_by_threads_that_outlive_it
     automation: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = automation("acme", "polder")
-    read, readers = world.services.ledger.watermark, set[str]()
+    transaction, readers = world.services.ledger.transaction, set[str]()
 
-    def watermark(ref: StreamRef, target: str) -> datetime | None:
+    def read() -> AbstractContextManager[Connection]:
         readers.add(current_thread().name)
-        return read(ref, target)
+        return transaction()
 
-    monkeypatch.setattr(world.services.ledger, "watermark", watermark)
+    monkeypatch.setattr(world.services.ledger, "transaction", read)
     assert world.tick().tenants == [["acme", "polder"]]
     world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", world.now)
     assert readers == {current_thread().name}
+
+
+def test_a_tick_asks_the_ledger_as_often_for_many_tenants_as_for_one(automation: Make) -> None:
+    world = automation("acme")
+    asked: list[str] = []
+    event.listen(world.services.ledger.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+
+    def questions() -> int:
+        asked.clear()
+        assert len(world.tick().requests) == 1
+        return len(asked)
+
+    of_one = questions()
+    world.upstreams |= {f"t{number}": Upstream(now=BEGAN) for number in range(20)}
+    world.cursor = None
+    assert questions() == of_one
 
 
 def test_changes_that_no_window_has_are_looked_for_by_a_sweep(automation: Make) -> None:
@@ -144,6 +161,33 @@ def test_a_failed_run_is_asked_for_again_after_a_rest_that_grows_and_for_each_te
     assert world.tick(minutes=1).skipped == "Nothing changed for polder. Left alone for a while after a failure: acme."
     assert world.tick(minutes=9).requests == []
     assert world.tick(minutes=2).tenants == [["acme"]]
+
+
+def test_a_canceled_run_is_not_asked_for_again_before_the_next_change(automation: Make) -> None:
+    world = settled(automation("acme"))
+    world.write("acme", "1", "no dial tone")
+    (request,) = world.tick().requests
+    canceling = world.end(request, dg.DagsterRunStatus.CANCELING)
+    assert canceling in world.tick().skipped, "it may ask upstream until it has ended"
+    world.instance.delete_run(canceling)
+    world.end(request, dg.DagsterRunStatus.CANCELED)
+    for minutes in (5, 60, 60 * 24):
+        assert world.tick(minutes).skipped == "Nothing changed for acme."
+    assert world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", world.now).tenants == [["acme"]], "it is still behind"
+    world.write("acme", "2", "no dial tone either")
+    assert world.tick().tenants == [["acme"]]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.CANCELING])
+def test_nothing_is_asked_for_beside_a_run_that_has_not_ended_wherever_it_is(
+    automation: Make, status: dg.DagsterRunStatus
+) -> None:
+    world = automation("acme")
+    (request,) = world.tick().requests
+    run_id = world.end(request, status)
+    assert world.tick().skipped.startswith(f"A sync of freshdesk is still running: run {run_id}.")
+    skipped = world.scheduled(SyncKind.INCREMENTAL, "0 * * * *", world.now).skipped
+    assert skipped.startswith(f"A sync of freshdesk is still running: run {run_id}.")
 
 
 def test_a_failed_run_that_a_person_executed_again_counts_as_done(automation: Make) -> None:

@@ -9,6 +9,18 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.errors import ScheduleExecutionError
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    ScheduleInstigatorData,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from sync_assets.automation.schedules import SyncKind, sync_schedule
 from sync_assets.automation.sensors import change_sensor
@@ -180,6 +192,16 @@ class Automation:
                 raise_on_error=False,
             )
         )
+
+
+def instigator(name: str, since: datetime | None = None) -> InstigatorState:
+    """What Dagster remembers of a sensor or schedule that somebody turned on, at some time."""
+    is_sensor = name.endswith("_changes")
+    kind = InstigatorType.SENSOR if is_sensor else InstigatorType.SCHEDULE
+    data = None if is_sensor else ScheduleInstigatorData("*/15 * * * *", since and since.timestamp())
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="sync_assets.definitions"), "x")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
+    return InstigatorState(origin, kind, InstigatorStatus.RUNNING, data)
 
 
 @cache

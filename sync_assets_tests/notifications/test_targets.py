@@ -43,7 +43,9 @@ def test_a_webhook_that_refuses_is_an_error_with_its_status_and_without_its_url(
     caplog.set_level(logging.DEBUG)
     with running_webhook() as webhook:
         webhook.answers = [status]
-        with pytest.raises(NotificationError, match=f"^Slack webhook at 127.0.0.1 answered {status}.$"):
+        with pytest.raises(
+            NotificationError, match=f"^Slack webhook at 127.0.0.1 answered {status}. Look at the webhook in"
+        ):
             one(webhook.url).send(MESSAGE)
     assert webhook.payloads == []
     assert "sesame" not in caplog.text
@@ -77,7 +79,7 @@ def test_an_answer_that_is_no_http_is_an_error_without_what_was_answered() -> No
         thread = Thread(target=answer)
         thread.start()
         with pytest.raises(
-            NotificationError, match=r"^Slack webhook at 127\.0\.0\.1 can't be reached: BadStatusLine\.$"
+            NotificationError, match=r"^Slack webhook at 127\.0\.0\.1 can't be reached: BadStatusLine\. Look at"
         ):
             one(f"http://127.0.0.1:{server.getsockname()[1]}/services/x").send(MESSAGE)
         thread.join()
@@ -108,7 +110,9 @@ def test_a_topic_gets_subject_and_text(s3_url: str, s3: Any, monkeypatch: pytest
     received = json.loads(queues.receive_message(QueueUrl=queue)["Messages"][0]["Body"])
     assert received["Message"] == MESSAGE.text
     assert received["Subject"] == "?" * 100, "AWS takes at most 100 characters of ASCII"
-    with pytest.raises(NotificationError, match=r"^SNS topic gone answered NotFound\.$"):
+    with pytest.raises(
+        NotificationError, match=r"^SNS topic gone answered NotFound\. Look at the topic in SYNC_ASSETS_NOTIFY"
+    ):
         one("arn:aws:sns:us-east-1:123456789012:gone").send(MESSAGE)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -152,7 +156,7 @@ def test_a_password_is_sent_over_an_encrypted_connection_only(tmp_path: Path, mo
         target.send(MESSAGE)
         assert server.logins == [("sync", "sesame:1", True)]
         assert len(server.mails) == 1
-        with pytest.raises(NotificationError, match=r"the server answered 535\.$") as caught:
+        with pytest.raises(NotificationError, match=r"the server answered 535\. Look at the server, user") as caught:
             one(f"smtp://sync:sesame-2@127.0.0.1:{server.port}/{where}").send(MESSAGE)
         assert "sesame" not in str(caught.value)
 
