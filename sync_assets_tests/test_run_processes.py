@@ -1,8 +1,10 @@
 """Runs whose process is gone are marked as failed, and no others."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +14,7 @@ import psutil
 import pytest
 import yaml
 from dagster import DagsterEventType
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from sync_assets.cli.instance import INSTANCE
 from sync_assets.clock import utc_now
@@ -176,3 +179,19 @@ def test_a_home_without_a_configuration_gets_that_of_the_checkout_and_dagster_ta
         assert isinstance(instance.event_log_storage, EventLogStorage)
         assert instance.global_op_concurrency_default_limit == 1
         assert instance.run_monitoring_max_runtime_seconds == 24 * 3600
+
+
+def test_the_file_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:
+    ours, dagsters = EventLogStorage(str(tmp_path / "ours")), SqliteEventLogStorage(str(tmp_path / "dagsters"))
+    for storage in (ours, dagsters):
+        with storage.run_connection("run"):
+            pass
+    made, expected = (_dump(Path(storage.path_for_shard("run"))) for storage in (ours, dagsters))
+    assert made == expected
+    assert len(made) > 1
+    assert not list(tmp_path.rglob("*.new"))
+
+
+def _dump(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        return sorted(connection.iterdump())
