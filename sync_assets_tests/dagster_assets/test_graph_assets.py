@@ -7,8 +7,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
 from sync_assets.definitions import build_defs
+from sync_assets.graph import tables as t
 from sync_assets.graph.store import GraphStore
 from sync_assets.ledger import StreamRef
 from sync_assets.partitions import GRAPH_TENANTS, RANGE_END, RANGE_START
@@ -135,6 +137,25 @@ def test_the_graph_of_windows_without_files_fails_and_that_of_one_stream_s_files
     assert ("tenth" in world.living("acme"), world.living("acme", "articles")) == (True, set())
     world.materialize(BOTH, partition(10))
     assert world.living("acme", "articles") == {f"{ARTICLE}tenth"}
+
+
+def test_a_graph_that_does_not_hold_together_turns_a_check_red_that_names_the_tenant_and_cases(
+    world: GraphWorld,
+) -> None:
+    world.write("fifteenth", 15, "no heat")
+    world.materialize(TICKETS, partition(15))
+    with world.services.graph.transaction() as connection:
+        connection.execute(sa.update(t.nodes).where(t.nodes.c.tenant == "acme").values(confidence=1.5))
+    result = world.job.execute_in_process(
+        instance=world.instance, asset_selection=STEPS[2:], partition_key="acme", run_config=_QUIET
+    )
+    found = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert {name for name, check in found.items() if not check.passed} == {"confidence", "stale"}
+    values = {name: value.value for name, value in found["confidence"].metadata.items()}
+    assert (values["tenants"], values["partitions"]) == ("acme", "acme")
+    assert values["failing"] == str(values["cases"]).count("- acme: ") > 0
+    with world.services.graph.transaction() as connection:
+        connection.execute(sa.update(t.nodes).where(t.nodes.c.tenant == "acme").values(confidence=1.0))
 
 
 def test_the_schedule_asks_for_the_tenants_whose_graph_changed(world: GraphWorld) -> None:

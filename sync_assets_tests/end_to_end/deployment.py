@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -58,7 +59,8 @@ class Deployment:
     def __enter__(self) -> Self:
         port = self.url.rsplit(":", 1)[-1]
         # As `dagster dev` does: two processes that both lay out an empty home get in each other's way.
-        DagsterInstance.from_config(str(self.home)).dispose()
+        with self.instance():
+            pass
         try:
             self._start("dagster-webserver", "--host", "127.0.0.1", "--port", port)
             self._start("dagster-daemon", "run")
@@ -144,7 +146,11 @@ class Deployment:
     @contextmanager
     def instance(self) -> Iterator[DagsterInstance]:
         """Dagster's own storage, without looking for dead runs."""
-        with DagsterInstance.from_config(str(self.home)) as instance:
+        # Its dagster.yaml names the variable.
+        with (
+            patch.dict(os.environ, DAGSTER_HOME=str(self.home)),
+            DagsterInstance.from_config(str(self.home)) as instance,
+        ):
             yield instance
 
     def command(self, *arguments: str) -> dict[str, Any]:

@@ -255,11 +255,14 @@ def test_a_tick_of_the_daemon_starts_a_run_that_brings_the_stores_in_step(
     if kind == "schedule":
         _backdate(deployment, name)
 
-    def asked() -> list[str]:
-        found = [run_id for run_id in deployment.run_ids() if run_id not in before]
-        return [run_id for run_id in found if deployment.run_of(run_id)["tags"].get(f"dagster/{kind}_name") == name]
+    def asked() -> list[str] | None:
+        """The runs of the tick, once there is one for each tenant: the daemon makes them one after the other."""
+        tags = {run_id: deployment.run_of(run_id)["tags"] for run_id in deployment.run_ids() if run_id not in before}
+        ours = {run_id: found for run_id, found in tags.items() if found.get(f"dagster/{kind}_name") == name}
+        reached = {tenant for found in ours.values() for tenant in found["sync_assets/tenants"].split(",")}
+        return list(ours) if reached == set(TENANTS) else None
 
-    runs = deployment.wait(asked, f"{name} has asked for a run", TICK_SECONDS)
+    runs = deployment.wait(asked, f"{name} has asked for a run of each tenant", TICK_SECONDS)
     for run_id in runs:
         deployment.finish(run_id, 5 * RUN_SECONDS)
     live = {tenant: set(servers.company.record_ids(tenant, "freshdesk", "articles")) for tenant in TENANTS}
