@@ -161,6 +161,7 @@ def fill(
     Raises:
         FingerprintMismatch: a stream's model or the chunker is not what a collection was made with.
         StoreError: a store can't be reached; what was written before stays, and the next build does the rest.
+        LedgerError: something of a tenant is erased for longer than SYNC_ASSETS_LOCK_TIMEOUT; likewise.
     """
     started = time.monotonic()
     built = Built(list(targets.values()))
@@ -169,7 +170,9 @@ def fill(
     for stream in streams:
         kept = replace(stream, stores=tuple(store for store in stream.stores if store in targets))
         for tenant in tenants_of_stream(services.ledger, stream.source, stream.name) if kept.stores else ():
-            _fill_tenant(services, kept, tenant, targets, built, progress)
+            # Else what was read already would be written after it was erased.
+            with services.ledger.filling(tenant):
+                _fill_tenant(services, kept, tenant, targets, built, progress)
     refs = {(stream.source, stream.name) for stream in streams}
     for collection in targets.values():
         active = services.ledger.active_collection(collection.store, collection.name)

@@ -215,6 +215,18 @@ class Ledger:
             yield
 
     @contextmanager
+    def filling(self, tenant: str) -> Iterator[None]:
+        """Nothing of the tenant is erased meanwhile; any number of collections may be filled at once."""
+        with self._locked(("kept", tenant), "_shared"):
+            yield
+
+    @contextmanager
+    def erasing(self, tenant: str) -> Iterator[None]:
+        """No collection is being filled with what is stored of the tenant meanwhile."""
+        with self._locked(("kept", tenant), ""):
+            yield
+
+    @contextmanager
     def _locked(self, scope: Sequence[str], kind: str) -> Iterator[None]:
         with _errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             key = {"key": "/".join(scope)}

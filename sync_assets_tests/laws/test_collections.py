@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from sync_assets.collections import building
 from sync_assets.collections.building import Built, build, estimate
 from sync_assets.collections.comparing import Question, compare, titles_as_questions
 from sync_assets.collections.switching import drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
-from sync_assets.forgetting import Documents
-from sync_assets.forgetting.stores import documents_in_stores
+from sync_assets.forgetting import Documents, Place, erase
+from sync_assets.forgetting.files import files_of_tenant
+from sync_assets.forgetting.rows import tenant_in_ledger
+from sync_assets.forgetting.stores import documents_in_stores, tenant_in_stores
 from sync_assets.ledger import Ledger, NewCollection, RegisteredCollection
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.beside import BesideLedger
@@ -589,3 +592,51 @@ def test_what_is_forgotten_goes_from_collections_that_are_not_active_too(
         place.erase()
     held = [world.content(one) for one in world.collections()]
     assert all(payload["document_id"] != document for one in held for payload, _ in one.values())
+
+
+def test_a_tenant_that_is_erased_beside_a_build_is_in_no_collection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [one.name for one in world.collections()]
+    every = Ledger.every_collection
+    monkeypatch.setattr(Ledger, "every_collection", lambda ledger: [one for one in every(ledger) if one.name in own])
+    embed = building.make_embeddings
+    impatient = Ledger(world.url, lock_timeout=0.2)
+    refused: list[LedgerError] = []
+
+    def erase_tenant(ledger: Ledger) -> int:
+        with ledger.erasing(world.tenant):
+            return sum(one.left for one in erase([*tenant_in_stores(world.services, world.tenant), *rest()]))
+
+    def rest() -> list[Place]:
+        services = world.services
+        return [files_of_tenant(services, world.tenant), tenant_in_ledger(services, world.tenant)]
+
+    def slow(*arguments: Any) -> Any:
+        """What was read before this is written after it."""
+        with pytest.raises(LedgerError, match="SYNC_ASSETS_LOCK_TIMEOUT") as caught:
+            erase_tenant(impatient)
+        refused.append(caught.value)
+        return embed(*arguments)
+
+    monkeypatch.setattr(building, "make_embeddings", slow)
+    world.build()
+    monkeypatch.setattr(building, "make_embeddings", embed)
+    assert refused
+    held = Ledger._locked
+
+    @contextmanager
+    def waiting(ledger: Ledger, scope: Any, kind: str) -> Iterator[None]:
+        """A build with yet another model begins and ends while the lock is waited for."""
+        if scope == ("kept", world.tenant) and not kind:
+            monkeypatch.setattr(Ledger, "_locked", held)
+            world.build(model="hash-16")
+        with held(ledger, scope, kind):
+            yield
+
+    monkeypatch.setattr(Ledger, "_locked", waiting)
+    assert erase_tenant(world.services.ledger) == 0
+    impatient.close()
+    assert len(world.collections()) == 3
+    assert [world.content(one) for one in world.collections()] == [{}, {}, {}]
+    assert [world.applied(one) for one in world.collections()] == [[], [], []]
