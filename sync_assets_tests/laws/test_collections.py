@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
 from sync_assets.collections import building
 from sync_assets.collections.building import Built, build, estimate
@@ -429,6 +431,45 @@ def test_damage_in_the_new_collection_holds_up_the_switch(world: World) -> None:
     store.upsert(collection, world.tenant, [forged])
     with pytest.raises(CollectionError, match=r"damaged for tenant .*1 altered"):
         world.switch()
+
+
+def test_a_rollback_writes_again_what_an_older_version_stored_without_words(world: World, postgres_url: str) -> None:
+    old, whole, content = world.active(), world.answer(), world.content(world.active())
+    world.build()
+    world.switch()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        table = sql.Identifier("vectors", old.collection.name)
+        connection.execute(sql.SQL("ALTER TABLE {} DROP COLUMN terms").format(table))
+    world.rollback()
+    assert world.active().id == old.id
+    assert world.content(world.active()) == content
+    assert world.answer() == whole
+
+
+def test_a_switch_and_a_rollback_hold_to_the_limits(world: World) -> None:
+    def write(text: str) -> None:
+        for number in ("0", "3"):
+            world.write(number, f"{LONG}{text} {number}")
+
+    def refused_then_done(act: Callable[[], None]) -> None:
+        settings, active = world.services.settings, world.active()
+        world.services.settings = settings.model_copy(update={"max_embedded_texts": 1})
+        try:
+            with pytest.raises(LimitError, match=r"SYNC_ASSETS_MAX_EMBEDDED_TEXTS=1 .*build --dry-run"):
+                act()
+        finally:
+            world.services.settings = settings
+        assert world.active() == active
+        act()
+        assert world.active().id != active.id
+
+    world.build(model="hash-16")
+    write("after the build")
+    world.sync()
+    refused_then_done(world.switch)
+    write("after the switch")
+    replace(world.chain, stream=replace(world.chain.stream, model="hash-16", chunk_tokens=PIECES)).sync(world.windows)
+    refused_then_done(world.rollback)
 
 
 def test_a_switch_waits_for_syncs_that_write(world: World) -> None:
