@@ -17,9 +17,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_assets.errors import FingerprintMismatch, StoreError
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore, WordHits
 from sync_assets.vector_stores import pgvector_tables as tables
-from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked
+from sync_assets.vector_stores.lexical import NOTHING, AnyWord, as_hits, ranked
 from sync_assets.vector_stores.matching import wanted_ids
 
 if TYPE_CHECKING:
@@ -201,16 +201,16 @@ class PgVectorStore:
         text: str,
         limit: int,
         filters: Mapping[str, Any] | None = None,
-    ) -> list[Hit]:
+    ) -> WordHits:
         with self._transaction() as cursor:
             if not _value(cursor, _HAS_COLUMN, (tables.table(collection).as_string(), "terms")):
-                return []  # an older version made the table, and nothing was written since
+                return NOTHING  # an older version made the table, and nothing was written since
             # Rows that are read one by one have their words unpacked; those that a bitmap names have not.
             _set(cursor, "enable_seqscan", "off")
             _set(cursor, "enable_indexscan", "off")
             _set(cursor, "work_mem", _BITMAP_MEMORY)
-            found = ranked(text, _Words(cursor, collection, tenant, audience, filters), limit)
-        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+            ranking = ranked(text, _Words(cursor, collection, tenant, audience, filters), limit)
+        return as_hits(ranking, self.get(collection, tenant, audience, [one.chunk_id for one in ranking[0]]))
 
     def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
         ids = wanted_ids(chunk_ids)
