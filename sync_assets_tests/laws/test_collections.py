@@ -472,13 +472,15 @@ def test_a_switch_and_a_rollback_hold_to_the_limits(world: World) -> None:
     refused_then_done(world.rollback)
 
 
-def test_a_switch_waits_for_syncs_that_write(world: World) -> None:
+def test_a_switch_and_syncs_that_write_wait_for_each_other_only_so_long(world: World) -> None:
     world.build()
     world.services.__dict__["ledger"] = impatient = Ledger(world.url, lock_timeout=0.2)
     writer = Ledger(world.url)
     with writer.writing(world.store, world.name), pytest.raises(LedgerError, match="SYNC_ASSETS_LOCK_TIMEOUT"):
         world.switch()
     assert world.inactive().retired_at is None
+    with writer.switching(world.store, world.name), pytest.raises(LedgerError, match="SYNC_ASSETS_LOCK_TIMEOUT"):
+        world.sync()
     world.switch()
     writer.close()
     impatient.close()
