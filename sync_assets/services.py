@@ -4,6 +4,7 @@ What belongs here: which implementation stands behind each part of an installati
 the assets share one `Services`; tests hand in their own parts.
 """
 
+import threading
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class Services:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings()
         self._stores: dict[str, VectorStore] = {}
+        self._opening = threading.Lock()
 
     @cached_property
     def tenants(self) -> Tenants:
@@ -111,12 +113,16 @@ class Services:
         Raises:
             SettingsError: no store of that name is installed.
         """
-        if name not in self._stores:
-            found = {entry.name: entry for entry in entry_points(group="sync_assets.vector_stores")}
-            if name not in found:
-                raise SettingsError(f"Unknown vector store {name!r}.", f"Installed are: {', '.join(sorted(found))}.")
-            self._stores[name] = found[name].load()(self.settings)
-        return self._stores[name]
+        # One for all threads: what lies on disk is locked against other processes, and not against this one.
+        with self._opening:
+            if name not in self._stores:
+                found = {entry.name: entry for entry in entry_points(group="sync_assets.vector_stores")}
+                if name not in found:
+                    raise SettingsError(
+                        f"Unknown vector store {name!r}.", f"Installed are: {', '.join(sorted(found))}."
+                    )
+                self._stores[name] = found[name].load()(self.settings)
+            return self._stores[name]
 
     def close(self) -> None:
         """Close stores and connections; the next use opens them again."""

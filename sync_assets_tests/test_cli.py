@@ -16,6 +16,7 @@ import pytest
 import typer.main
 
 from sync_assets import cli
+from sync_assets.cli.status import COLUMNS
 from sync_assets.demo.company import TENANTS
 from sync_assets.demo.server import DemoServers
 from sync_assets.runs import LOCATION
@@ -237,7 +238,7 @@ def test_a_home_without_an_instance_file_gets_one_that_reports_to_nobody(synced:
 
 def test_status_counts_what_the_stores_hold(synced: Synced) -> None:
     rows = synced.run("status", "--json").json
-    assert [tuple(row) for row in rows] == [cli._STATUS] * len(rows)
+    assert [tuple(row) for row in rows] == [COLUMNS] * len(rows)
     assert {(row["tenant"], row["stream"], row["store"]) for row in rows} == {
         (tenant, stream, store) for tenant in TENANTS for stream in ("tickets", "articles") for store in STORES
     }

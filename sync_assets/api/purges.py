@@ -17,7 +17,7 @@ from sync_assets.api.parts import Parts, PartsOf
 from sync_assets.api.problems import Problem, Refusal
 from sync_assets.api.words import Words
 from sync_assets.cli.session import log
-from sync_assets.forgetting import erase, runs_in_progress, tenant_places
+from sync_assets.forgetting import Place, erase, runs_in_progress, tenant_places
 from sync_assets.tenants import TenantName, Tenants
 
 _MINUTES = 10
@@ -75,31 +75,47 @@ def purge(tenant: TenantName, body: PurgeRequest, parts: PartsOf, _: OperatorKey
 
     The tenant has to be taken out of tenants.yaml first: the next sync would bring all of it back.
     """
-    places = tenant_places(parts.services, parts.instance, tenant)
-    counts = {place.name: place.count() for place in places}
-    if not any(counts.values()):
-        raise Refusal(404, "Nothing is kept of that tenant.")
     if body.confirmation is None:
-        expires = int(time.time()) + 60 * _MINUTES
-        return Purge(
-            tenant=tenant,
-            erased=False,
-            places=[Kept(place=name, found=found) for name, found in counts.items()],
-            confirmation=_confirmation(parts, tenant, counts, expires),
-            expires_at=expires,
-        )
+        return _shown(parts, tenant)
+    with parts.services.ledger.erasing(tenant):
+        return _erased(parts, tenant, body.confirmation, body.reason)
+
+
+def _shown(parts: Parts, tenant: str) -> Purge:
+    _, counts = _kept(parts, tenant)
+    expires = int(time.time()) + 60 * _MINUTES
+    return Purge(
+        tenant=tenant,
+        erased=False,
+        places=[Kept(place=name, found=found) for name, found in counts.items()],
+        confirmation=_confirmation(parts, tenant, counts, expires),
+        expires_at=expires,
+    )
+
+
+def _erased(parts: Parts, tenant: str, confirmation: str, reason: str | None) -> Purge:
+    places, counts = _kept(parts, tenant)
     _refuse_unless_quiet(parts, tenant)
-    expires = _expiry(body.confirmation)
-    if not hmac.compare_digest(_confirmation(parts, tenant, counts, expires).encode(), body.confirmation.encode()):
+    expires = _expiry(confirmation)
+    if not hmac.compare_digest(_confirmation(parts, tenant, counts, expires).encode(), confirmation.encode()):
         raise Refusal(409, "The confirmation is not for what is kept now. Ask again what would go.")
     if expires < time.time():
         raise Refusal(409, f"The confirmation is older than {_MINUTES} minutes. Ask again what would go.")
-    log.info("purge of %s begins: %r", tenant, body.reason)
+    log.info("purge of %s begins: %r", tenant, reason)
     outcomes = erase(places)
     left = sum(outcome.left for outcome in outcomes)
     log.info("purge of %s: %d erased, %d left", tenant, sum(outcome.erased for outcome in outcomes), left)
     kept = [Kept(place=one.place, found=one.erased + one.left, left=one.left) for one in outcomes]
     return Purge(tenant=tenant, erased=True, places=kept, left=left)
+
+
+def _kept(parts: Parts, tenant: str) -> tuple[list[Place], dict[str, int]]:
+    """Every place, and how much is in it by name."""
+    places = tenant_places(parts.services, parts.instance, tenant)
+    counts = {place.name: place.count() for place in places}
+    if not any(counts.values()):
+        raise Refusal(404, "Nothing is kept of that tenant.")
+    return places, counts
 
 
 def _refuse_unless_quiet(parts: Parts, tenant: str) -> None:

@@ -15,11 +15,13 @@ from sync_assets.cli.adoption import adopt, enrich
 from sync_assets.cli.audit import audit
 from sync_assets.cli.backfill import backfill_app
 from sync_assets.cli.collections import collections_app
+from sync_assets.cli.database import database_app
 from sync_assets.cli.forget import forget
 from sync_assets.cli.graph import graph_app
 from sync_assets.cli.models import models_app
 from sync_assets.cli.notify import notify_app
 from sync_assets.cli.plan import plan
+from sync_assets.cli.quarantine import quarantine_app
 from sync_assets.cli.requests import (
     Everything,
     First,
@@ -35,9 +37,6 @@ from sync_assets.cli.search import search
 from sync_assets.cli.serve import serve
 from sync_assets.cli.session import (
     Json,
-    OneSource,
-    OneStream,
-    OneTenant,
     Source,
     Stream,
     TenantOption,
@@ -46,14 +45,13 @@ from sync_assets.cli.session import (
     open_services,
     print_either,
     print_json,
-    run_load,
     run_sync,
 )
+from sync_assets.cli.status import status
 from sync_assets.cli.support_db import support_db_app
-from sync_assets.errors import SettingsError, SourceError, SyncAssetsError
+from sync_assets.cli.tenants import tenants_app
+from sync_assets.errors import SettingsError, SyncAssetsError
 from sync_assets.services import Services
-from sync_assets.settings import load_settings
-from sync_assets.support_database import TABLES_STREAM
 from sync_assets.terminal import console, print_rows
 
 if TYPE_CHECKING:
@@ -67,9 +65,6 @@ app = typer.Typer(
     help="Keep vector stores in step with the systems where support knowledge lives.",
 )
 upstream_app = typer.Typer(no_args_is_help=True, help="The demo company's servers.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="Records that could not be processed.")
-tenants_app = typer.Typer(no_args_is_help=True, help="Whose accounts are synced.")
-database_app = typer.Typer(no_args_is_help=True, help="The embedded PostgreSQL.")
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(collections_app, name="collections")
 app.add_typer(graph_app, name="graph")
@@ -192,21 +187,7 @@ def sync(
     raise typer.Exit(result.exit_code)
 
 
-@app.command()
-def status(tenant: OneTenant = None, as_json: Json = False) -> None:
-    """What each store has of each tenant and stream.
-
-    Examples:
-
-        sync-assets status
-
-        sync-assets status --tenant acme --json
-    """
-    with open_services() as services:
-        if as_json:
-            print_json(_status_rows(services, tenant))
-        else:
-            print_status(services, tenant)
+app.command()(status)
 
 
 @app.command()
@@ -251,211 +232,6 @@ def upstream_serve(port: Port = DEMO_PORT) -> None:
     from sync_assets.demo.tour import serve
 
     serve(port)
-
-
-@quarantine_app.command("list")
-def quarantine_list(
-    tenant: OneTenant = None, source: OneSource = None, stream: OneStream = None, as_json: Json = False
-) -> None:
-    """Show what is in quarantine, and why.
-
-    Examples:
-
-        sync-assets quarantine list --tenant acme
-    """
-    with open_services() as services:
-        records = services.ledger.quarantined(tenant, source, stream)
-        if not records:
-            _check_tenant(services, tenant)
-    if as_json:
-        print_json([record.model_dump(mode="json") for record in records])
-        return
-    names = ("tenant", "source", "stream", "record_id", "stage", "attempts", "window", "reason")
-    if records:
-        print_rows(console(), names, [record.model_dump(include=set(names)) for record in records])
-    else:
-        console().print("Nothing is in quarantine.")
-
-
-@quarantine_app.command("retry")
-def quarantine_retry(
-    tenant: OneTenant = None, source: OneSource = None, stream: OneStream = None, as_json: Json = False
-) -> None:
-    """Fetch quarantined records again and send them through the whole chain, whatever they cost so far.
-
-    Examples:
-
-        sync-assets quarantine retry --tenant acme --source freshdesk
-    """
-    from sync_assets.planning import retry_requests
-
-    with open_services() as services:
-        records = services.ledger.quarantined(tenant, source, stream)
-        services.ledger.reset_attempts(tenant, source, stream)
-        result = None
-        for owner in sorted({record.tenant for record in records if record.stream == TABLES_STREAM}):
-            run_load(services, owner, None, reset=False, quiet=as_json)
-        for request in retry_requests([record for record in records if record.stream != TABLES_STREAM]):
-            result = run_sync(services, request, quiet=as_json, result=result)
-        left = services.ledger.quarantined(tenant, source, stream)
-    if result is not None:
-        print_either(result, as_json)
-    elif as_json:
-        print_json({"quarantined": 0})
-    if not as_json:
-        console().print(f"{len(records) - len(left)} of {len(records)} left quarantine.")
-    raise typer.Exit(1 if result and result.failures else 3 if left else 0)
-
-
-@quarantine_app.command("drop")
-def quarantine_drop(
-    tenant: OneTenant = None,
-    source: OneSource = None,
-    stream: OneStream = None,
-    record: Annotated[list[str] | None, typer.Option("--record", help="Only this record id; may be repeated.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Drop; without it, only show what would be dropped.")] = False,
-) -> None:
-    """Forget quarantined records. They come back when they change upstream, or when a sweep misses them.
-
-    Examples:
-
-        sync-assets quarantine drop --tenant acme --record 4711        # shows
-
-        sync-assets quarantine drop --tenant acme --record 4711 --yes  # drops
-    """
-    with open_services() as services:
-        held = [
-            item
-            for item in services.ledger.quarantined(tenant, source, stream)
-            if not record or item.record_id in record
-        ]
-        if not yes:
-            names = ("tenant", "source", "stream", "record_id", "stage", "reason")
-            print_rows(console(), names, [item.model_dump(include=set(names)) for item in held])
-            console().print(f"{len(held)} would be dropped; nothing was. Say --yes to drop them.")
-            return
-        dropped = services.ledger.drop_from_quarantine(tenant, source, stream, record_ids=record)
-    console().print(f"{dropped} dropped.")
-
-
-@tenants_app.command("register")
-def tenants_register() -> None:
-    """Add the tenants of the tenants file to Dagster's partitions.
-
-    Examples:
-
-        sync-assets tenants register
-    """
-    from sync_assets.definitions import defs
-    from sync_assets.planning import Planner
-    from sync_assets.runs import open_instance
-
-    with open_services() as services, open_instance() as instance:
-        planner = Planner(services, defs().resolve_asset_graph(), instance)
-        for source in sorted(
-            {source for name in services.tenants.names() for source in services.tenants.sources(name)}
-        ):
-            planner.register(source)
-            console().print(f"{source}: {', '.join(services.tenants.names(source))}", soft_wrap=True)
-
-
-@tenants_app.command("check")
-def tenants_check(as_json: Json = False) -> None:
-    """Validate every setting and try every credential with one cheap call.
-
-    Examples:
-
-        sync-assets tenants check
-    """
-    rows: list[dict[str, Any]] = []
-    with open_services() as services:
-        for tenant in services.tenants.names():
-            for source in services.tenants.sources(tenant):
-                try:
-                    with services.tenants.open(source, tenant) as account:
-                        rows.append({"tenant": tenant, "source": source, "ok": True, "detail": account.check()})
-                except SourceError as error:
-                    rows.append({"tenant": tenant, "source": source, "ok": False, "detail": str(error)})
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_rows(console(), ("tenant", "source", "ok", "detail"), rows)
-    else:
-        console().print(f"No tenants in {load_settings().tenants_path}.", soft_wrap=True)
-    raise typer.Exit(0 if all(row["ok"] for row in rows) else 1)
-
-
-@database_app.command("status")
-def database_status() -> None:
-    """Say whether the embedded PostgreSQL runs, and where.
-
-    Examples:
-
-        sync-assets database status
-    """
-    from sync_assets import postgres
-
-    state = postgres.status(load_settings())
-    console().print(
-        f"{'The embedded PostgreSQL' if state.embedded else 'PostgreSQL'} at {state.place} "
-        f"{'accepts connections' if state.running else 'does not run'}.",
-        soft_wrap=True,
-    )
-
-
-@database_app.command("stop")
-def database_stop() -> None:
-    """Stop the embedded PostgreSQL. Syncs and searches that run now lose their connection; the next one starts it.
-
-    Examples:
-
-        sync-assets database stop
-    """
-    from sync_assets import postgres
-
-    postgres.stop(load_settings())
-    console().print("Stopped.")
-
-
-_STATUS = ("tenant", "source", "stream", "store", "documents", "chunks", "vectors", "quarantined", "last_success")
-
-
-def _status_rows(services: Services, tenant: str | None) -> list[dict[str, Any]]:
-    rows = []
-    for row in services.ledger.status(tenant):
-        collection = row["collection"]
-        vectors = services.store(row["store"]).count(collection, row["tenant"]) if collection else 0
-        last_success = row["last_success"] and row["last_success"].isoformat(timespec="seconds")
-        row |= {"vectors": vectors, "last_success": last_success}
-        rows.append({name: row[name] for name in _STATUS})
-    if not rows:
-        _check_tenant(services, tenant)
-    return rows
-
-
-def _check_tenant(services: Services, tenant: str | None) -> None:
-    """Tell a typing error from a tenant that has nothing.
-
-    Raises:
-        SettingsError: the tenants file does not have this tenant.
-    """
-    names = services.tenants.names()
-    if tenant is not None and tenant not in names:
-        raise SettingsError(f"Unknown tenant {tenant!r}.", f"Known are: {', '.join(names) or 'none'}.")
-
-
-def _minute(moment: str | None) -> str:
-    return f"{moment[:16].replace('T', ' ')}Z" if moment else "never"
-
-
-def print_status(services: Services, tenant: str | None = None) -> None:
-    """A table with a row for each tenant, source, stream and store."""
-    rows = _status_rows(services, tenant)
-    if rows:
-        shown = [{**row, "last_success": _minute(row["last_success"])} for row in rows]
-        print_rows(console(), _STATUS, shown)
-    else:
-        console().print("Nothing was synced yet. Run `sync-assets sync`, or `sync-assets demo` for a look.")
 
 
 def _print_plan(services: Services, request: "SyncRequest", as_json: bool) -> None:

@@ -140,7 +140,10 @@ def switch_collections(name: Name, as_json: Json = False) -> None:
     """Let the collection that was built take the active one's place, in all stores at once.
 
     It is brought in line first, and every point of it is checked. The old one stays for `rollback`, for
-    SYNC_ASSETS_COLLECTION_RETENTION_DAYS at least. Syncs wait meanwhile; searches go on.
+    SYNC_ASSETS_COLLECTION_RETENTION_DAYS at least. Searches go on meanwhile. At the end syncs of these streams have to
+    wait: one that waits longer than SYNC_ASSETS_LOCK_TIMEOUT seconds fails, and the next one does what it left. So does
+    the switch where a sync writes for longer: nothing is switched then. What it embeds is held to
+    SYNC_ASSETS_MAX_EMBEDDED_TEXTS and SYNC_ASSETS_MAX_COST.
 
     Examples:
 
@@ -159,6 +162,9 @@ def switch_collections(name: Name, as_json: Json = False) -> None:
 @collections_app.command("rollback")
 def roll_back(name: Name, as_json: Json = False) -> None:
     """Let the collection that was active before take its place again, once it is brought in line with its own model.
+
+    What is damaged in it, or was stored by an older version of this program, is written again first. Syncs and limits
+    are treated as by `switch`.
 
     Examples:
 

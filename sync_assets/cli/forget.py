@@ -4,6 +4,7 @@ What belongs here: options, the question whether it is meant, and printing. What
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,10 +96,10 @@ def _documents(services: Services, tenant: str, ids: Sequence[str], erases: bool
     from sync_assets.runs import open_instance
 
     documents = Documents.of(tenant, ids)
-    with open_instance() as instance:
-        if erases:
-            # First, so that no run brings back what is erased behind it.
-            suppress(services.ledger, tenant, documents.ids)
+    if erases:
+        # First, so that no run brings back what is erased behind it.
+        suppress(services.ledger, tenant, documents.ids)
+    with open_instance() as instance, _alone(services, tenant, erases):
         places = [*traces(instance, documents), *document_places(services, documents)]
         return _erase_or_show(places, instance, tenant, erases, as_json, "Say --yes to erase it.")
 
@@ -112,7 +113,7 @@ def _tenant(services: Services, tenant: str, erases: bool, as_json: bool) -> int
             f"{tenant} is in {services.settings.tenants_path}: the next sync would bring all of it back.",
             "Take it out of that file first.",
         )
-    with open_instance() as instance:
+    with open_instance() as instance, _alone(services, tenant, erases):
         places = tenant_places(services, instance, tenant)
         return _erase_or_show(places, instance, tenant, erases, as_json, f"Say --confirm {tenant} to erase it.")
 
@@ -131,7 +132,8 @@ def _tombstones(services: Services, tenant: str | None, erases: bool, as_json: b
     for documents in expired_tombstones(services, utc_now() - timedelta(days=days), tenant):
         row = {"tenant": documents.tenant, "tombstones": len(documents.ids)}
         if erases:
-            row["left"] = sum(outcome.left for outcome in erase(document_places(services, documents)))
+            with services.ledger.erasing(documents.tenant):
+                row["left"] = sum(outcome.left for outcome in erase(document_places(services, documents)))
             left += row["left"]
         rows.append(row)
     if as_json:
@@ -163,6 +165,10 @@ def _undo(services: Services, tenant: str, ids: Sequence[str], as_json: bool) ->
         soft_wrap=True,
     )
     return 0
+
+
+def _alone(services: Services, tenant: str, erases: bool) -> AbstractContextManager[None]:
+    return services.ledger.erasing(tenant) if erases else nullcontext()
 
 
 def _erase_or_show(

@@ -50,8 +50,15 @@ def search(
     category: Annotated[
         list[str] | None, typer.Option("--category", help="Short for --filter category=...; repeatable, any of them.")
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", help="Changed on this day (UTC) or later.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Changed before this day (UTC).")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            help="Changed on this day (UTC) or later. What carries no time of its own (GitLab's files and wikis) is "
+            "not found.",
+        ),
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Changed before this day (UTC), likewise.")] = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Let the cross-encoder of SYNC_ASSETS_RERANKER order the candidates.")
     ] = False,

@@ -37,6 +37,8 @@ from sync_assets.stages.store import Target, apply_to_store, distrust_what_was_l
 # Syncs go on meanwhile: what they bring is looked for so often.
 _ROUNDS = 3
 
+_GO_ON = "Look at `sync-assets collections build --dry-run`; raise the limit."
+
 # No collection has a negative number: one that does not exist yet holds nothing.
 _NO_COLLECTION = -1
 
@@ -114,7 +116,7 @@ def build(
     """
     with services.ledger.lock("collections", name):
         plan = _plan(services, streams, name, store, model, chunk_tokens)
-        _refuse_beyond_limits(services, plan)
+        refuse_beyond_limits(services, plan.streams, _known(services, plan))
         targets = {key: register_beside(services.ledger, new) for key, new in plan.wanted.items()}
         return fill(services, plan.streams, targets, progress)
 
@@ -134,7 +136,7 @@ def estimate(
     found: Counter[str] = Counter()
     seconds: float | None = 0.0
     cost = 0.0
-    for stream, counts in _counted(services, plan, progress):
+    for stream, counts in _counted(services, plan.streams, _known(services, plan), progress):
         found.update(counts)
         speed = tokens_per_second(services.ledger, services.embedder(stream.model).fingerprint.key)
         if counts["tokens"]:
@@ -161,6 +163,7 @@ def fill(
     Raises:
         FingerprintMismatch: a stream's model or the chunker is not what a collection was made with.
         StoreError: a store can't be reached; what was written before stays, and the next build does the rest.
+        LedgerError: something of a tenant is erased for longer than SYNC_ASSETS_LOCK_TIMEOUT; likewise.
     """
     started = time.monotonic()
     built = Built(list(targets.values()))
@@ -169,7 +172,9 @@ def fill(
     for stream in streams:
         kept = replace(stream, stores=tuple(store for store in stream.stores if store in targets))
         for tenant in tenants_of_stream(services.ledger, stream.source, stream.name) if kept.stores else ():
-            _fill_tenant(services, kept, tenant, targets, built, progress)
+            # Else what was read already would be written after it was erased.
+            with services.ledger.filling(tenant):
+                _fill_tenant(services, kept, tenant, targets, built, progress)
     refs = {(stream.source, stream.name) for stream in streams}
     for collection in targets.values():
         active = services.ledger.active_collection(collection.store, collection.name)
@@ -177,6 +182,21 @@ def fill(
             built.left_behind |= left_behind(services.ledger, active.id, refs)
     built.seconds = time.monotonic() - started
     return built
+
+
+def refuse_beyond_limits(
+    services: Services, streams: Sequence[Stream], targets: Mapping[str, RegisteredCollection]
+) -> None:
+    """Count what `fill` would embed, where a limit is set; a store without a collection lacks everything.
+
+    Raises:
+        LimitError: naming the limit, and what was found.
+    """
+    settings = services.settings
+    if settings.max_embedded_texts is None and settings.max_cost is None:
+        return
+    for stream, counts in _counted(services, streams, targets, no_progress):
+        check_limits(services, stream, Texts(counts["texts"], counts["tokens"]), _GO_ON)
 
 
 def is_wanted(services: Services, streams: Sequence[Stream], collection: RegisteredCollection) -> bool:
@@ -267,28 +287,31 @@ def _apply(context: Context, batch: Batch, counts: Counter[str]) -> None:
 def _context(services: Services, stream: Stream, ledger: BesideLedger) -> Context:
     beside = copy.copy(services)
     beside.ledger = ledger
+    # Limits are of what a whole command embeds, and were checked before: a batch is a part of that.
     return Context(beside, stream, no_limits=True)
 
 
-def _refuse_beyond_limits(services: Services, plan: _Plan) -> None:
-    settings = services.settings
-    if settings.max_embedded_texts is None and settings.max_cost is None:
-        return
-    for stream, counts in _counted(services, plan, no_progress):
-        check_limits(services, stream, Texts(counts["texts"], counts["tokens"]))
-
-
-def _counted(services: Services, plan: _Plan, progress: Progress) -> Iterator[tuple[Stream, Counter[str]]]:
-    """Of each stream, the documents that the collections lack, their chunks, and what of these is to be embedded."""
-    known = {
+def _known(services: Services, plan: _Plan) -> dict[str, RegisteredCollection]:
+    """Those of the planned collections that were begun before, by store."""
+    return {
         key: one
         for key, new in plan.wanted.items()
         for one in collections_named(services.ledger, new.name, key)
         if one.collection.fingerprint == new.fingerprint
     }
+
+
+def _counted(
+    services: Services, streams: Sequence[Stream], known: Mapping[str, RegisteredCollection], progress: Progress
+) -> Iterator[tuple[Stream, Counter[str]]]:
+    """Of each stream, the documents that the collections lack, their chunks, and what of these is to be embedded.
+
+    Args:
+        known: the collections by store; one that does not exist yet lacks everything.
+    """
     with services.ledger.session() as session:
         missing = MissingTexts(session)
-        for stream in plan.streams:
+        for stream in streams:
             ids = [known[store].id if store in known else _NO_COLLECTION for store in stream.stores]
             context = _context(services, stream, BesideLedger(services.ledger, known))
             counts: Counter[str] = Counter()

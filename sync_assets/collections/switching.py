@@ -4,16 +4,17 @@ What belongs here: what has to hold before, and the order in which it is done. T
 (`ledger/collections.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import NamedTuple
 
-from sync_assets.audit import AuditScope
+from sync_assets.audit import AuditResult, AuditScope, Finding
+from sync_assets.audit.healing import prepare
 from sync_assets.audit.stores import audit_collection
 from sync_assets.clock import utc_now
 from sync_assets.collections import Pair, as_it_was_made, is_kept, pairs_to_roll_back, pairs_to_switch, streams_of
-from sync_assets.collections.building import Built, fill
+from sync_assets.collections.building import Built, fill, refuse_beyond_limits
 from sync_assets.errors import CollectionError, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import Holding, holding, lost_by_switching, switch_collections, unregister
@@ -47,20 +48,26 @@ def switch(services: Services, streams: Sequence[Stream], name: str, progress: P
     Raises:
         CollectionError: nothing fits, or a check fails; nothing was switched.
         FingerprintMismatch: a model or the chunker is not what a collection was made with.
+        LimitError: more would be embedded than the settings allow; nothing was.
         LedgerError: a sync writes for longer than SYNC_ASSETS_LOCK_TIMEOUT.
     """
     with services.ledger.lock("collections", name):
-        return _replace(services, streams, pairs_to_switch(services, streams, name), progress)
+        pairs = pairs_to_switch(services, streams, name)
+        return _replace(services, streams, pairs, progress, heals=False)
 
 
 def rollback(services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress) -> Switched:
     """Let the collections that were active before take their places again, once they are brought in line.
 
+    What is damaged in them is written again: no audit looks at them, and they may be older than what is stored with a
+    point by now.
+
     Raises:
         As `switch`.
     """
     with services.ledger.lock("collections", name):
-        return _replace(services, streams, pairs_to_roll_back(services, streams, name), progress)
+        pairs = pairs_to_roll_back(services, streams, name)
+        return _replace(services, streams, pairs, progress, heals=True)
 
 
 def droppable(services: Services, streams: Sequence[Stream], physical_name: str, force: bool = False) -> list[Dropped]:
@@ -108,11 +115,16 @@ def drop(services: Services, streams: Sequence[Stream], physical_name: str, forc
     return found
 
 
-def _replace(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> Switched:
+def _replace(
+    services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress, heals: bool
+) -> Switched:
     name = pairs[0].new.name
     targets = {pair.new.store: pair.new for pair in pairs}
     of_name = [as_it_was_made(stream, pairs[0].new) for stream in streams_of(streams, name)]
+    refuse_beyond_limits(services, of_name, targets)
     built = fill(services, of_name, targets, progress)
+    if heals and _heal(services, of_name, pairs, progress):
+        built.counts.update(fill(services, of_name, targets, progress).counts)
     _refuse_damaged(services, of_name, pairs, progress)
     with ExitStack() as held:
         for store in sorted(targets):
@@ -127,22 +139,39 @@ def _replace(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair
     return Switched(list(pairs), built)
 
 
+def _heal(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> int:
+    """Let `fill` write again what is damaged, and delete what the ledger never wrote; returns in how many ways."""
+    healed = 0
+    for _, _, findings in _damage(services, streams, pairs, progress):
+        prepare(services, AuditResult(findings))
+        healed += len(findings)
+    return healed
+
+
 def _refuse_damaged(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> None:
     """Compare every point with the ledger and the cache.
 
     Raises:
         CollectionError: one is not as it should be.
     """
+    for new, tenant, findings in _damage(services, streams, pairs, progress):
+        kinds = ", ".join(f"{len(one.documents)} {one.kind}" for one in findings)
+        raise CollectionError(
+            f"{new.collection.name} in {new.store} is damaged for tenant {tenant} (documents: {kinds}).",
+            f"Drop it and build it again: `sync-assets collections drop {new.collection.name}`.",
+        )
+
+
+def _damage(
+    services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress
+) -> Iterator[tuple[RegisteredCollection, str, list[Finding]]]:
+    """The new collections and the tenants of which a point is not as it should be, with all that is wrong."""
     tenants = sorted({tenant for one in streams for tenant in tenants_of(services.ledger, one.source, one.name)})
     for _, new in pairs:
         for tenant in tenants:
             findings, _ = audit_collection(services, new, tenant, AuditScope(), progress)
             if findings:
-                kinds = ", ".join(f"{len(one.documents)} {one.kind}" for one in findings)
-                raise CollectionError(
-                    f"{new.collection.name} in {new.store} is damaged for tenant {tenant} (documents: {kinds}).",
-                    f"Drop it and build it again: `sync-assets collections drop {new.collection.name}`.",
-                )
+                yield new, tenant, findings
 
 
 def _refuse_losses(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], built: Built) -> None:

@@ -111,8 +111,8 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     Raises:
         SettingsError: the port is taken, or the tenants file is somebody's own.
     """
-    from sync_assets.cli import print_status
     from sync_assets.cli.session import print_result, run_load, run_sync
+    from sync_assets.cli.status import print_status
     from sync_assets.planning import SyncRequest
 
     out = console()

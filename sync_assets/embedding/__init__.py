@@ -38,6 +38,7 @@ class ModelFingerprint(BaseModel):
     Attributes:
         revision: digest or commit of the weights.
         max_tokens: longest text the model reads whole, special tokens not counted.
+        prompts: what the model's own files put before each text and before each question; None where that is nothing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,14 +50,16 @@ class ModelFingerprint(BaseModel):
     backend: str
     precision: str
     max_tokens: int
+    prompts: tuple[str, str] | None = None
 
     @property
     def key(self) -> str:
         """32 hex digits: the name of this fingerprint in cache and registry."""
-        return digest(self.model_dump())
+        return digest(self.model_dump(exclude_none=True))
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.dimension}d, {self.backend} {self.precision}, {self.revision[:12]})"
+        prompts = f", prompts {self.prompts[0]!r} and {self.prompts[1]!r}" if self.prompts else ""
+        return f"{self.name} ({self.dimension}d, {self.backend} {self.precision}, {self.revision[:12]}{prompts})"
 
 
 class Tokenizer(Protocol):

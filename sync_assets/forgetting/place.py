@@ -69,6 +69,9 @@ class Outcome(NamedTuple):
 def erase(places: Collection[Place]) -> list[Outcome]:
     """Empty places in order, then search them all again.
 
+    The caller holds `Ledger.erasing` since before the places were made: else a collection that is built meanwhile is
+    not among them, or is given what went.
+
     Raises:
         SyncAssetsError: one can't be reached; a second call does the rest.
     """

@@ -33,7 +33,8 @@ _SHARED = {
 }
 # What tickets of alike words have in common: less than those that are about one device, whatever they say.
 _ALIKE = 0.25
-_LONGEST = 4
+# Edges of a path.
+LONGEST = 4
 _PATHS = 5
 # Less likely paths explain nothing; this also keeps searches from walking through the whole graph.
 _LEAST_SCORE = 0.001
@@ -146,7 +147,7 @@ def centrality(graph: "Graph", limit: int = 20) -> list[Central]:
     return sorted(found, key=lambda one: (-one.pagerank, one.node_id))[:limit]
 
 
-def explain(graph: "Graph", first: str, second: str, longest: int = _LONGEST) -> list[Path]:
+def explain(graph: "Graph", first: str, second: str, longest: int = LONGEST) -> list[Path]:
     """The likeliest paths between two nodes, at most five, the likeliest first; none from a node to itself.
 
     Args:
@@ -188,7 +189,7 @@ def related(
     """
     ways = _Ways(graph)
     known = {node_id: weight for node_id, weight in seeds.items() if node_id in graph}
-    reached = ways.spread(known, _LONGEST)
+    reached = ways.spread(known, LONGEST)
     wanted = {kind.value for kind in kinds or NodeKind}
     scores = {
         node_id: _score(ways, node_id, reached)
@@ -220,8 +221,9 @@ class _Ways:
 
     def weight(self, node_id: str) -> float:
         """What is left of a path that passes through a node: less the more others it could have gone to."""
-        kind = NodeKind(self._graph.nodes[node_id]["kind"])
-        return _SHARED.get(kind, 1.0) / math.log2(1 + len(self.ties(node_id)))
+        node = self._graph.nodes[node_id]
+        ties = max(len(self.ties(node_id)), node.get("ties", 0))
+        return _SHARED.get(NodeKind(node["kind"]), 1.0) / math.log2(1 + ties)
 
     def longer(self, trail: _Trail) -> Iterator[_Trail]:
         """A trail with one more edge, to each node that it has not passed."""

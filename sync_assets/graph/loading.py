@@ -8,7 +8,7 @@ A node's attributes are those of `Node`; an edge's key is its kind, and it has `
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import sqlalchemy as sa
 
@@ -47,6 +47,7 @@ class Node(TypedDict):
         documents: how many have evidence of it; one that names two entities that are the same counts for both.
         document: id of the document that it stands for; empty for none.
         members: ids of the entities that are this node, its own id first.
+        ties: about how many neighbours it has, where not all of them are in the graph (`neighbourhood.py`).
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Node(TypedDict):
     documents: int
     document: str
     members: tuple[str, ...]
+    ties: NotRequired[int]
 
 
 def load_graph(
@@ -71,20 +73,28 @@ def load_graph(
     Raises:
         GraphError: the database is out of reach, or the tenant has more edges than memory should be asked for.
     """
-    import networkx as nx
-
-    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     with store.transaction() as connection:
         _check_size(connection, tenant)
         found = {row.node_id: row for row in nodes(connection, tenant, audience)}
-        clusters = _clusters(_merges(connection, tenant, audience, found.values()), found)
-        for members in clusters:
-            node = _node([found[node_id] for node_id in members])
-            if node["confidence"] >= min_confidence:
-                graph.add_node(members[0], **node)
-        canonical = {node_id: members[0] for members in clusters for node_id in members}
-        for row in edges(connection, tenant, audience):
-            _add_edge(graph, row, canonical)
+        merged = _merges(connection, tenant, audience, found.values())
+        return assembled(found, merged, edges(connection, tenant, audience), min_confidence)
+
+
+def assembled(
+    found: dict[str, NodeRow], merged: Iterable[Merge], edge_rows: Iterable[EdgeRow], min_confidence: float = 0.0
+) -> "nx.MultiDiGraph[str]":
+    """The graph of some nodes by id, with those that are the same as one, and of the edges between them."""
+    import networkx as nx
+
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    clusters = _clusters(merged, found)
+    for members in clusters:
+        node = _node([found[node_id] for node_id in members])
+        if node["confidence"] >= min_confidence:
+            graph.add_node(members[0], **node)
+    canonical = {node_id: members[0] for members in clusters for node_id in members}
+    for row in edge_rows:
+        _add_edge(graph, row, canonical)
     # Only now, since edges of entities that are the same count together.
     doubted = [edge for edge, values in graph.edges.items() if values["confidence"] < min_confidence]
     graph.remove_edges_from(doubted)

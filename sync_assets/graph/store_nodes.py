@@ -134,12 +134,27 @@ def edges(connection: sa.Connection, tenant: str, audience: Audience | None = No
     )
     rows = [_edge(row) for row in connection.execute(query)]
     while rows:
-        yield from rows if audience is None else _seen_edges(connection, tenant, [row.key for row in rows], seen)
+        yield from rows if audience is None else edges_of(connection, tenant, [row.key for row in rows], seen)
         source, kind, target = rows[-1].key
         # Not as a comparison of tuples, for which MySQL would read the index from its start.
         later = (stored.kind > kind.value) | ((stored.kind == kind.value) & (stored.target_id > target))
         further = (stored.source_id >= source) & ((stored.source_id > source) | later)
         rows = [_edge(row) for row in connection.execute(query.where(further))]
+
+
+def nodes_of(
+    connection: sa.Connection, tenant: str, node_ids: Collection[str], seen: sa.ColumnElement[bool]
+) -> list[NodeRow]:
+    """Those of some nodes of which evidence is seen, as that evidence tells them."""
+    return [_node(row) for row in connection.execute(_node_amounts(connection, tenant, node_ids, seen))]
+
+
+def edges_of(
+    connection: sa.Connection, tenant: str, keys: Collection[EdgeKey], seen: sa.ColumnElement[bool]
+) -> list[EdgeRow]:
+    """Those of some edges of which evidence is seen, as that evidence tells them, in the order of the keys."""
+    found = {row.key: row for row in map(_edge, connection.execute(_edge_amounts(connection, tenant, keys, seen)))}
+    return [found[key] for key in keys if key in found]
 
 
 def statistics(connection: sa.Connection, tenant: str) -> Statistics:
@@ -277,14 +292,6 @@ def _edge_amounts(
         _confidence(found.doubt),
         found.documents,
     )
-
-
-def _seen_edges(
-    connection: sa.Connection, tenant: str, keys: Collection[EdgeKey], seen: sa.ColumnElement[bool]
-) -> list[EdgeRow]:
-    """Those of these edges of which evidence is seen, as that evidence tells them, in their order."""
-    found = {row.key: row for row in map(_edge, connection.execute(_edge_amounts(connection, tenant, keys, seen)))}
-    return [found[key] for key in keys if key in found]
 
 
 def _doubt(probability: sa.ColumnElement[float]) -> sa.Label[int]:

@@ -17,13 +17,14 @@ from sync_assets.search.fusion import USUAL, fuse, weighted
 from sync_assets.search.places import Place
 from sync_assets.search.results import Mode
 from sync_assets.services import Services
-from sync_assets.vector_stores import Audience, Hit
+from sync_assets.vector_stores import Audience, Hit, WordHits
+from sync_assets.vector_stores.lexical import NOTHING, compared
 
 _CHUNKS_PER_DOCUMENT = 4
 
 
 class Question(NamedTuple):
-    """What is asked, for whom, and how many documents are wanted at least."""
+    """What is asked, for whom, and how many documents are wanted."""
 
     text: str
     tenant: str
@@ -72,6 +73,7 @@ def gather(services: Services, question: Question, asked: Iterable[Place]) -> di
     """
     found: dict[str, Candidate] = {}
     vectors: dict[str, np.ndarray] = {}
+    worded: list[tuple[Place, WordHits]] = []
     for place in asked:
         if question.mode != "lexical":
             model = place.registered.model_fingerprint
@@ -80,8 +82,10 @@ def gather(services: Services, question: Question, asked: Iterable[Place]) -> di
             for hit in _nearest(services, question, place, vectors[model]):
                 _candidate(found, place, hit).dense[hit.chunk_id] = hit.score
         if question.mode != "dense":
-            for hit in _worded(services, question, place):
-                _candidate(found, place, hit).lexical[hit.chunk_id] = hit.score
+            worded.append((place, _worded(services, question, place)))
+    for (place, _), hits in zip(worded, compared([one for _, one in worded]), strict=True):
+        for hit in hits:
+            _candidate(found, place, hit).lexical[hit.chunk_id] = hit.score
     relevance = fuse(_dense_by_model(found), _best(found, "lexical"))
     for document_id, candidate in found.items():
         candidate.relevance = relevance[document_id]
@@ -113,18 +117,24 @@ def _nearest(services: Services, question: Question, place: Place, vector: np.nd
     )
 
 
-def _worded(services: Services, question: Question, place: Place) -> list[Hit]:
+def _worded(services: Services, question: Question, place: Place) -> WordHits:
     store, collection = services.store(place.registered.store), place.registered.collection
-    return _enough(
-        lambda limit: store.search_text(
-            collection, question.tenant, question.audience, question.text, limit, place.filters
-        ),
-        question.documents,
-    )
+    found = NOTHING
+
+    def ask(limit: int) -> list[Hit]:
+        nonlocal found
+        found = store.search_text(collection, question.tenant, question.audience, question.text, limit, place.filters)
+        return found.hits
+
+    _enough(ask, question.documents)
+    return found
 
 
 def _enough(ask: Callable[[int], list[Hit]], documents: int) -> list[Hit]:
-    """Hits of at least so many documents, or all there are: few documents may have the first many chunks."""
+    """Hits of at least so many documents, or all there are: few documents may have the first many chunks.
+
+    The first hits are always enough to say what is usual among them.
+    """
     limit = max(documents, USUAL) * _CHUNKS_PER_DOCUMENT
     while True:
         hits = ask(limit)

@@ -57,11 +57,13 @@ def neighbours(
 def related(services: Services, question: Question, document_ids: Sequence[str]) -> dict[str, list[RelatedDocument]]:
     """For each document, tickets and articles near to it in the graph that the audience may see and that are none of
     these documents. A search's filters say nothing about them."""
+    from sync_assets.graph.analysis import LONGEST
     from sync_assets.graph.analysis import related as near
-    from sync_assets.graph.loading import load_graph
+    from sync_assets.graph.neighbourhood import load_around
     from sync_assets.relations import NodeKind
 
-    graph = load_graph(services.graph, question.tenant, question.audience)
+    # One edge more than a path has: how much a node explains depends on all of its neighbours.
+    graph = load_around(services.graph, question.tenant, question.audience, document_ids, LONGEST + 1)
     nodes = {values["document"]: node_id for node_id, values in graph.nodes.items() if values["document"]}
     own = {node_id for document_id in document_ids if (node_id := nodes.get(document_id))}
     kinds, most = (NodeKind.TICKET, NodeKind.ARTICLE), _MOST_RELATED + len(own)

@@ -65,7 +65,8 @@ def search(
         mode: `dense` compares meanings, `lexical` looks for the words, `hybrid` does both.
         top_k: 1..100.
         store: which vector store answers; where none is named, the first for each stream.
-        filters: see `VectorStore.search`; `modified_at` is the time of the last change in every source.
+        filters: see `VectorStore.search`; `modified_at` is the time of the last change in every source; what carries
+            none (GitLab's files and wikis) is not found by it.
         rerank: let the cross-encoder of the settings say how relevant a document is.
         recency, feedback: shares of the score, 0..1, that are not relevance: how new the document is, and how surely
             it has helped others.
@@ -80,7 +81,8 @@ def search(
     """
     _check(text, mode, top_k, neighbours)
     weights = _weights(recency, feedback, half_life_days)
-    question = Question(text, tenant, audience, mode, max(USUAL, top_k))
+    reorders = rerank or weights.relevance < 1
+    question = Question(text, tenant, audience, mode, max(USUAL, top_k) if reorders else top_k)
     found = gather(services, question, places(services, tenant, source, store, _reusable(filters or {})))
     pool = dict(sorted(found.items(), key=lambda item: (-item[1].relevance, item[0]))[: question.documents])
     known = context.applied(services, tenant, pool)

@@ -40,8 +40,11 @@ def missing_texts(context: Context, chunks: Batch, missing: MissingTexts) -> Tex
     return Texts(texts, tokens)
 
 
-def check_limits(services: Services, stream: Stream, found: Texts) -> None:
+def check_limits(services: Services, stream: Stream, found: Texts, remedy: str = _GO_ON) -> None:
     """Compare what one run would embed of a stream with the limits.
+
+    Args:
+        remedy: what the reader can do.
 
     Raises:
         LimitError: naming the limit, and what was found.
@@ -50,12 +53,12 @@ def check_limits(services: Services, stream: Stream, found: Texts) -> None:
     what = f"{stream.source}/{stream.name}: {found.texts} new texts to embed"
     if settings.max_embedded_texts is not None and found.texts > settings.max_embedded_texts:
         raise LimitError(
-            f"{what}, more than SYNC_ASSETS_MAX_EMBEDDED_TEXTS={settings.max_embedded_texts} allows.", _GO_ON
+            f"{what}, more than SYNC_ASSETS_MAX_EMBEDDED_TEXTS={settings.max_embedded_texts} allows.", remedy
         )
     cost = settings.price(stream.model, found.tokens)
     if settings.max_cost is not None and cost > settings.max_cost:
         raise LimitError(
-            f"{what} for {cost:.2f} US dollars, more than SYNC_ASSETS_MAX_COST={settings.max_cost:g} allows.", _GO_ON
+            f"{what} for {cost:.2f} US dollars, more than SYNC_ASSETS_MAX_COST={settings.max_cost:g} allows.", remedy
         )
 
 

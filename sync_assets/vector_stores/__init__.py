@@ -115,6 +115,20 @@ class Hit(BaseModel):
     metadata: dict[str, Any]
 
 
+class WordCounts(NamedTuple):
+    """How many points a search may see, and how many of these have each of its words; only words that some have."""
+
+    points: int
+    having: Mapping[str, int]
+
+
+class WordHits(NamedTuple):
+    """What a search by words found, and the counts that its scores are made of."""
+
+    hits: list[Hit]
+    counts: WordCounts
+
+
 class VectorStore(Protocol):
     """All methods raise `StoreError`, with the remedy, when the store can't be reached or refuses.
 
@@ -200,7 +214,7 @@ class VectorStore(Protocol):
         text: str,
         limit: int,
         filters: Mapping[str, Any] | None = None,
-    ) -> list[Hit]:
+    ) -> WordHits:
         """The points whose title and text have words of `text`, by BM25 (`lexical.py`), best first; ties by chunk id.
 
         Points that were written before there was a search by words are not found, in any store, until
@@ -211,7 +225,8 @@ class VectorStore(Protocol):
             filters: as in `search`.
 
         Returns:
-            `limit` hits when that many exist; none where `text` has no words.
+            `limit` hits when that many exist; none where `text` has no words. Scores of several collections can be
+            compared once they are made of the same counts (`lexical.compared`).
         """
         ...
 

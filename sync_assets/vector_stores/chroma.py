@@ -1,25 +1,32 @@
 """Chroma, in this process or as a server: a database for each tenant, a collection of the same name in each.
 
 What belongs here: how the protocol is said in Chroma's words. What does not: how a point lies in it
-(`chroma_points.py`), and how a Chroma is reached (`chroma_clients.py`).
+(`chroma_points.py`), in which database and collection (`chroma_places.py`), and how a Chroma is reached
+(`chroma_clients.py`).
 
 A catalogue, a database of our own with an empty collection for each that was made, knows collections that no tenant has
 anything in yet, and carries their fingerprints.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import numpy as np
 
 from sync_assets.batches import load_json
-from sync_assets.errors import FingerprintMismatch, StoreError
 from sync_assets.paging import pages
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore, WordHits
+from sync_assets.vector_stores.chroma_places import (
+    CATALOGUE,
+    check_catalogue,
+    database_of,
+    emptied_and_dropped,
+    made,
+    name_of,
+    stored_of,
+    tenant_in,
+)
 from sync_assets.vector_stores.chroma_points import (
     document_of,
     having,
@@ -29,7 +36,7 @@ from sync_assets.vector_stores.chroma_points import (
     vector_of,
     visible_to,
 )
-from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked
+from sync_assets.vector_stores.lexical import NOTHING, AnyWord, as_hits, ranked
 from sync_assets.vector_stores.matching import wanted_ids
 from sync_assets.vector_stores.ranking import Found, best
 
@@ -39,15 +46,12 @@ if TYPE_CHECKING:
     from sync_assets.settings import Settings
     from sync_assets.vector_stores.chroma_clients import Chroma, Clients
 
-_CATALOGUE = "catalogue"
-_TENANT_DATABASE = "tenant-"
-# Chroma's own rule for names, but for capitals and the dot.
-_READABLE_TENANT = re.compile(r"[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?")
-_VALID_NAME = re.compile(r"[a-z0-9][a-z0-9_]+[a-z0-9]")
 _ROWS = 1000
 _DOCUMENTS_AT_ONCE = 100
 # SQLite takes 32,766 variables in a statement; who asks for more gets the exact answer.
 _MOST_RESULTS = 10_000
+# Points of one word whose ids are fetched to count them: what more have tells nothing about any of them.
+_MOST_COUNTED = 50_000
 
 
 class ChromaStore:
@@ -62,7 +66,7 @@ class ChromaStore:
 
     def ensure_collection(self, collection: Collection) -> None:
         with self._clients.opened() as chroma:
-            _made(chroma, _CATALOGUE, collection)
+            made(chroma, CATALOGUE, collection)
 
     def upsert(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         if not points:
@@ -70,8 +74,8 @@ class ChromaStore:
         last = {point.chunk_id: point for point in points}
         vectors = np.stack([vector_of(point) for point in last.values()])
         with self._writing(collection, tenant) as chroma:
-            _check_catalogue(chroma, collection)
-            stored = _made(chroma, _database(tenant), collection)
+            check_catalogue(chroma, collection)
+            stored = made(chroma, database_of(tenant), collection)
             for start in range(0, len(vectors), chroma.max_batch):
                 some = list(last.values())[start : start + chroma.max_batch]
                 stored.upsert(
@@ -84,7 +88,7 @@ class ChromaStore:
     def update_payloads(self, collection: Collection, tenant: str, points: Sequence[Point]) -> None:
         last = {point.chunk_id: point for point in points}
         with self._writing(collection, tenant) as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is None:
                 return
             for ids in pages(list(last), chroma.max_batch):
@@ -98,7 +102,7 @@ class ChromaStore:
         if not chunk_ids:
             return
         with self._writing(collection, tenant) as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is not None:
                 for ids in pages(list(dict.fromkeys(chunk_ids)), chroma.max_batch):
                     stored.delete(ids)
@@ -106,7 +110,7 @@ class ChromaStore:
     def delete_others(self, collection: Collection, tenant: str, keep: Mapping[str, Sequence[str]]) -> int:
         gone = 0
         with self._writing(collection, tenant) as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is None:
                 return 0
             for documents in pages(list(keep), _DOCUMENTS_AT_ONCE):
@@ -124,18 +128,18 @@ class ChromaStore:
 
     def drop_tenant(self, collection: Collection, tenant: str) -> None:
         with self._writing(collection, tenant) as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is not None:
-                _emptied_and_dropped(chroma, _database(tenant), stored)
+                emptied_and_dropped(chroma, database_of(tenant), stored)
 
     def tenants(self, collection: Collection) -> set[str]:
         with self._clients.opened() as chroma:
-            held = (_tenant_in(chroma, database, collection) for database in chroma.databases())
+            held = (tenant_in(chroma, database, collection) for database in chroma.databases())
             return {tenant for tenant in held if tenant is not None}
 
     def count(self, collection: Collection, tenant: str) -> int:
         with self._clients.opened() as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             return 0 if stored is None else stored.count()
 
     def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
@@ -157,11 +161,11 @@ class ChromaStore:
     def _scanned(self, collection: Collection, tenant: str, include: Sequence[Any]) -> Iterator[Any]:
         """Pages of a tenant's points. Ids are listed first: pages by offset shift when something is written."""
         with self._clients.opened() as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             chunk_ids = [] if stored is None else [chunk_id for chunk_id, _ in _pages(stored, None, [])]
         for ids in pages(chunk_ids, _ROWS):
             with self._clients.opened() as chroma:
-                stored = _stored(chroma, collection, tenant)
+                stored = stored_of(chroma, collection, tenant)
                 answer = None if stored is None else stored.get(ids, include=list(include))
             if answer is not None:
                 yield answer
@@ -178,7 +182,7 @@ class ChromaStore:
         visible = visible_to(audience, filters)
         query = vector.astype(np.float32)
         with self._clients.opened() as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is None or limit < 1:
                 return []
             ask = {True: _nearest_exactly, False: _nearest}
@@ -193,19 +197,19 @@ class ChromaStore:
         text: str,
         limit: int,
         filters: Mapping[str, Any] | None = None,
-    ) -> list[Hit]:
+    ) -> WordHits:
         with self._clients.opened() as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is None:
-                return []
-            found = ranked(text, _Words(stored, visible_to(audience, filters)), limit)
-        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+                return NOTHING
+            ranking = ranked(text, _Words(stored, visible_to(audience, filters)), limit)
+        return as_hits(ranking, self.get(collection, tenant, audience, [one.chunk_id for one in ranking[0]]))
 
     def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
         ids = wanted_ids(chunk_ids)
         found: dict[str, Hit] = {}
         with self._clients.opened() as chroma:
-            stored = _stored(chroma, collection, tenant)
+            stored = stored_of(chroma, collection, tenant)
             if stored is None:
                 return []
             for some in pages(ids, _ROWS):
@@ -218,21 +222,21 @@ class ChromaStore:
         """Chroma completes its indexes by itself."""
 
     def drop_collection(self, collection: Collection) -> None:
-        name = _name(collection)
+        name = name_of(collection)
         with self._clients.opened() as chroma:
-            databases = [one for one in chroma.databases() if one != _CATALOGUE]
+            databases = [one for one in chroma.databases() if one != CATALOGUE]
         # The catalogue comes last: while it has the collection, a drop that was broken off can be done again.
-        for database in [*databases, _CATALOGUE]:
+        for database in [*databases, CATALOGUE]:
             with self._clients.opened(writes=(database, name)) as chroma:
                 stored = chroma.found(database, name)
                 if stored is not None:
-                    _emptied_and_dropped(chroma, database, stored)
+                    emptied_and_dropped(chroma, database, stored)
 
     def close(self) -> None:
         self._clients.close()
 
     def _writing(self, collection: Collection, tenant: str) -> "AbstractContextManager[Chroma]":
-        return self._clients.opened(writes=(_database(tenant), _name(collection)))
+        return self._clients.opened(writes=(database_of(tenant), name_of(collection)))
 
 
 class _Words:
@@ -243,8 +247,11 @@ class _Words:
         self._visible = visible
 
     def count(self, groups: Sequence[AnyWord]) -> int:
-        # Chroma counts nothing under a condition.
-        found: Any = self._stored.get(where=self._visible, where_document=having(groups), include=[])
+        # Chroma counts nothing under a condition. Page by page, or by halving an offset, it would meet that anew each
+        # time, which takes ten times as long.
+        found: Any = self._stored.get(
+            where=self._visible, where_document=having(groups), limit=_MOST_COUNTED, include=[]
+        )
         return len(found["ids"])
 
     def texts(self, groups: Sequence[AnyWord], limit: int) -> Iterator[tuple[str, str, str]]:
@@ -264,49 +271,6 @@ def open_store(settings: "Settings") -> VectorStore:
     if settings.chroma_url is None:
         return ChromaStore(FolderClients(settings.home / "chroma", settings.lock_timeout))
     return ChromaStore(ServerClients(settings.chroma_url.get_secret_value()))
-
-
-def _made(chroma: "Chroma", database: str, collection: Collection) -> "ChromaCollection":
-    """A collection of this name, made where it is missing.
-
-    Raises:
-        FingerprintMismatch: it was made by another model.
-    """
-    wanted = _config(collection)
-    made = chroma.made(database, _name(collection), wanted)
-    if made.metadata != wanted:
-        raise FingerprintMismatch(
-            f"Chroma collection {collection.name} holds vectors of {_described(made.metadata)}, "
-            f"not of {_described(wanted)}.",
-            "Write to a new collection; one collection has one model.",
-        )
-    return made
-
-
-def _stored(chroma: "Chroma", collection: Collection, tenant: str) -> "ChromaCollection | None":
-    """A tenant's part of a collection; None where the tenant has nothing yet.
-
-    Raises:
-        StoreError: there is no such collection.
-    """
-    found = chroma.found(_database(tenant), _name(collection))
-    if found is None:
-        _check_catalogue(chroma, collection)
-    return found
-
-
-def _emptied_and_dropped(chroma: "Chroma", database: str, stored: "ChromaCollection") -> None:
-    while ids := stored.get(limit=chroma.max_batch, include=[])["ids"]:
-        stored.delete(ids)
-    chroma.dropped(database, stored.name)
-
-
-def _check_catalogue(chroma: "Chroma", collection: Collection) -> None:
-    if chroma.found(_CATALOGUE, _name(collection)) is None:
-        raise StoreError(
-            f"Chroma collection {collection.name} does not exist.",
-            "Run `sync-assets audit --heal`, which fills it again.",
-        )
 
 
 def _nearest(stored: "ChromaCollection", where: dict[str, Any], vector: np.ndarray, asked: int) -> list[Found]:
@@ -360,36 +324,3 @@ def _pages(
 
 def _rows(answer: Any) -> Iterator[tuple[str, Any]]:
     return zip(answer["ids"], answer["metadatas"] or [None] * len(answer["ids"]), strict=True)
-
-
-def _config(collection: Collection) -> dict[str, Any]:
-    return {"dimension": collection.dimension, "fingerprint": collection.fingerprint}
-
-
-def _described(config: Mapping[str, Any]) -> str:
-    return f"{config['fingerprint']} ({config['dimension']} dimensions)"
-
-
-def _name(collection: Collection) -> str:
-    """The collection's name as Chroma takes it: three characters at least, none but letters and digits at its ends."""
-    return collection.name if _VALID_NAME.fullmatch(collection.name) else f"c.{collection.name}.c"
-
-
-def _database(tenant: str) -> str:
-    """The tenant's database: its name where that is harmless, else a digest of it."""
-    if _READABLE_TENANT.fullmatch(tenant):
-        return f"{_TENANT_DATABASE}{tenant}"
-    return f"digest-{hashlib.blake2b(tenant.encode(), digest_size=16).hexdigest()}"
-
-
-def _tenant_in(chroma: "Chroma", database: str, collection: Collection) -> str | None:
-    """The tenant whose database this is, if it has points in a collection; None where its points don't tell it."""
-    stored = None if database == _CATALOGUE else chroma.found(database, _name(collection))
-    first: Any = None if stored is None else stored.get(limit=1, include=["metadatas"])
-    if not first or not first["ids"]:
-        return None
-    if database.startswith(_TENANT_DATABASE):
-        return database.removeprefix(_TENANT_DATABASE)
-    # A digest: documents' ids begin with the tenant.
-    tenant = unquote(str((first["metadatas"][0] or {}).get("document_id")).partition("_")[0])
-    return tenant if _database(tenant) == database else None

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 import regex
 
-from sync_assets.vector_stores import Hit, Point
+from sync_assets.vector_stores import Hit, Point, WordCounts, WordHits
 
 # Points that are fetched to be scored, unless more hits are asked for.
 _CANDIDATES = 1000
@@ -60,6 +60,9 @@ class Ranked(NamedTuple):
     score: float
 
 
+NOTHING = WordHits([], WordCounts(0, {}))
+
+
 def words(text: str) -> list[str]:
     """The words of a text, in order, as they are compared: without case, width or ligatures, and not stemmed.
 
@@ -85,31 +88,50 @@ def terms(point: Point) -> list[str]:
     return sorted({*words(point.title), *words(point.text)})
 
 
-def ranked(text: str, stored: Words, limit: int) -> list[Ranked]:
-    """The points that have words of `text`, best first, ties by chunk id; `limit` of them when that many exist.
+def ranked(text: str, stored: Words, limit: int) -> tuple[list[Ranked], WordCounts]:
+    """The points that have words of `text`, best first, ties by chunk id; `limit` of them when that many exist. And how
+    many points have each word, of how many; nothing is counted where none has any.
 
     Every point is scored that has one of the rarest words, as many words as have at most `_CANDIDATES` points together;
     then, while there is room, points that have the most of the other words.
     """
-    asked = list(dict.fromkeys(words(text)))[:_MOST_WORDS]
-    if limit < 1 or not asked:
-        return []
-    counts = {word: count for word in asked if (count := stored.count([(word,)]))}
-    if not counts:
-        return []
-    weights = _weights(counts, stored.count([]))
+    asked = list(dict.fromkeys(words(text)))[:_MOST_WORDS] if limit > 0 else []
+    having = {word: count for word in asked if (count := stored.count([(word,)]))}
+    if not having:
+        return [], NOTHING.counts
+    counts = WordCounts(stored.count([]), having)
+    weights = _weights(counts)
     scored = [
         Ranked(chunk_id, score)
-        for chunk_id, (title, body) in _candidates(stored, counts, max(limit, _CANDIDATES)).items()
+        for chunk_id, (title, body) in _candidates(stored, having, max(limit, _CANDIDATES)).items()
         if (score := _score(weights, [*words(title), *words(body)]))
     ]
-    return sorted(scored, key=lambda one: (-one.score, one.chunk_id))[:limit]
+    return sorted(scored, key=lambda one: (-one.score, one.chunk_id))[:limit], counts
 
 
-def as_hits(found: Sequence[Ranked], points: Iterable[Hit]) -> list[Hit]:
+def as_hits(ranking: tuple[Sequence[Ranked], WordCounts], points: Iterable[Hit]) -> WordHits:
     """The points that were ranked, each with its score, in the order of `points`."""
+    found, counts = ranking
     scores = dict(found)
-    return [point.model_copy(update={"score": scores[point.chunk_id]}) for point in points]
+    return WordHits([point.model_copy(update={"score": scores[point.chunk_id]}) for point in points], counts)
+
+
+def compared(found: Sequence[WordHits]) -> list[list[Hit]]:
+    """The hits of several collections for one question, with the scores that they have in all of these together.
+
+    A word's weight is how rare it is where one looks: the same one may be rare in one collection and in every point of
+    another, and a small collection has no rare words at all.
+    """
+    if len(found) == 1:
+        return [found[0].hits]
+    having: Counter[str] = Counter()
+    for one in found:
+        having.update(one.counts.having)
+    weights = _weights(WordCounts(sum(one.counts.points for one in found), having))
+    return [
+        [hit.model_copy(update={"score": _score(weights, [*words(hit.title), *words(hit.text)])}) for hit in one.hits]
+        for one in found
+    ]
 
 
 def _words_of_run(run: str) -> list[str]:
@@ -135,9 +157,11 @@ def _candidates(stored: Words, counts: Mapping[str, int], most: int) -> dict[str
     return found
 
 
-def _weights(counts: Mapping[str, int], total: int) -> dict[str, float]:
+def _weights(counts: WordCounts) -> dict[str, float]:
     """How much each word says: the rarer, the more, and never less than nothing."""
-    return {word: math.log1p((max(total - count, 0) + 0.5) / (count + 0.5)) for word, count in counts.items()}
+    return {
+        word: math.log1p((max(counts.points - count, 0) + 0.5) / (count + 0.5)) for word, count in counts.having.items()
+    }
 
 
 def _score(weights: Mapping[str, float], found: Sequence[str]) -> float:

@@ -7,7 +7,7 @@ statement reads (`pgvector_tables.py`). A table's comment keeps the dimension an
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -17,10 +17,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_assets.errors import FingerprintMismatch, StoreError
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore, WordHits
 from sync_assets.vector_stores import pgvector_tables as tables
-from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked
+from sync_assets.vector_stores.lexical import NOTHING, AnyWord, as_hits, ranked
 from sync_assets.vector_stores.matching import wanted_ids
+from sync_assets.vector_stores.pgvector_statements import database_errors, lock, set_until_end, table_exists, value_of
 
 if TYPE_CHECKING:
     from sync_assets.settings import Settings
@@ -69,17 +70,17 @@ class PgVectorStore:
         table, index = tables.table(collection), tables.words_index(collection)
         config = orjson.dumps({"dimension": collection.dimension, "fingerprint": collection.fingerprint}).decode()
         with self._transaction() as cursor:
-            _lock(cursor, "vectors")
+            lock(cursor, "vectors")
             cursor.execute("CREATE SCHEMA IF NOT EXISTS vectors")
-            if not _exists(cursor, collection.name):
+            if not table_exists(cursor, collection.name):
                 dimension = sql.Literal(collection.dimension)
                 definition = tables.TABLE.format(
                     table=table, index=index, dimension=dimension, config=sql.Literal(config)
                 )
                 cursor.execute(definition)
-            elif not _value(cursor, _HAS_COLUMN, (table.as_string(), "terms")):
+            elif not value_of(cursor, _HAS_COLUMN, (table.as_string(), "terms")):
                 cursor.execute(tables.ADD_TERMS.format(table=table, index=index))
-            stored = _value(cursor, "SELECT obj_description(to_regclass(%s), 'pg_class')", (table.as_string(),))
+            stored = value_of(cursor, "SELECT obj_description(to_regclass(%s), 'pg_class')", (table.as_string(),))
         if stored != config:
             raise FingerprintMismatch(
                 f"pgvector collection {collection.name} holds vectors of {stored}, not of {config}.",
@@ -130,19 +131,19 @@ class PgVectorStore:
 
     def drop_tenant(self, collection: Collection, tenant: str) -> None:
         with self._transaction() as cursor:
-            _lock(cursor, "vectors")
+            lock(cursor, "vectors")
             cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables.partition(collection, tenant)))
 
     def tenants(self, collection: Collection) -> set[str]:
         with self._transaction() as cursor:
-            if not _exists(cursor, collection.name):
+            if not table_exists(cursor, collection.name):
                 return set()
             return {row["tenant"] for row in cursor.execute(tables.TENANTS.format(table=tables.table(collection)))}
 
     def count(self, collection: Collection, tenant: str) -> int:
         statement = sql.SQL("SELECT count(*) FROM {} WHERE tenant = %s").format(tables.table(collection))
         with self._transaction() as cursor:
-            return _value(cursor, statement, (tenant,))
+            return value_of(cursor, statement, (tenant,))
 
     def scan(self, collection: Collection, tenant: str) -> Iterator[StoredChunk]:
         statement = sql.SQL(
@@ -160,7 +161,7 @@ class PgVectorStore:
     def _streamed(self, statement: sql.Composed, tenant: str) -> Iterator[dict[str, Any]]:
         # A connection of its own: the caller may write while it reads.
         with (
-            _database_errors(),
+            database_errors(),
             self._connect() as connection,
             connection.transaction(),
             connection.cursor("scan", row_factory=dict_row) as cursor,
@@ -184,12 +185,12 @@ class PgVectorStore:
         statement = tables.SEARCH.format(hit=tables.HIT, table=tables.table(collection), visible=visible)
         values |= {"vector": vector.astype(np.float32), "limit": limit}
         with self._transaction() as cursor:
-            _set(cursor, "hnsw.iterative_scan", "strict_order")
-            _set(cursor, "hnsw.ef_search", str(min(max(_MIN_EF_SEARCH, limit), _MAX_EF_SEARCH)))
+            set_until_end(cursor, "hnsw.iterative_scan", "strict_order")
+            set_until_end(cursor, "hnsw.ef_search", str(min(max(_MIN_EF_SEARCH, limit), _MAX_EF_SEARCH)))
             rows = cursor.execute(statement, values).fetchall()
             if len(rows) < limit:
                 # The walk through the graph gives up after `hnsw.max_scan_tuples`; what is rarer is found exactly.
-                _set(cursor, "enable_indexscan", "off")
+                set_until_end(cursor, "enable_indexscan", "off")
                 rows = cursor.execute(statement, values).fetchall()
         return [Hit(**row) for row in rows]
 
@@ -201,16 +202,16 @@ class PgVectorStore:
         text: str,
         limit: int,
         filters: Mapping[str, Any] | None = None,
-    ) -> list[Hit]:
+    ) -> WordHits:
         with self._transaction() as cursor:
-            if not _value(cursor, _HAS_COLUMN, (tables.table(collection).as_string(), "terms")):
-                return []  # an older version made the table, and nothing was written since
+            if not value_of(cursor, _HAS_COLUMN, (tables.table(collection).as_string(), "terms")):
+                return NOTHING  # an older version made the table, and nothing was written since
             # Rows that are read one by one have their words unpacked; those that a bitmap names have not.
-            _set(cursor, "enable_seqscan", "off")
-            _set(cursor, "enable_indexscan", "off")
-            _set(cursor, "work_mem", _BITMAP_MEMORY)
-            found = ranked(text, _Words(cursor, collection, tenant, audience, filters), limit)
-        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+            set_until_end(cursor, "enable_seqscan", "off")
+            set_until_end(cursor, "enable_indexscan", "off")
+            set_until_end(cursor, "work_mem", _BITMAP_MEMORY)
+            ranking = ranked(text, _Words(cursor, collection, tenant, audience, filters), limit)
+        return as_hits(ranking, self.get(collection, tenant, audience, [one.chunk_id for one in ranking[0]]))
 
     def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
         ids = wanted_ids(chunk_ids)
@@ -225,20 +226,20 @@ class PgVectorStore:
         name, partition = tables.partition_name(collection, tenant), tables.partition(collection, tenant)
         counted = sql.SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT %s) AS first_rows").format(partition)
         with self._transaction() as cursor:
-            _lock(cursor, name)
-            if collection.dimension > _INDEX_MAX_DIMENSION or not _exists(cursor, name):
+            lock(cursor, name)
+            if collection.dimension > _INDEX_MAX_DIMENSION or not table_exists(cursor, name):
                 return
-            if _value(cursor, _HAS_VECTOR_INDEX, (partition.as_string(),)):
+            if value_of(cursor, _HAS_VECTOR_INDEX, (partition.as_string(),)):
                 return
-            if _value(cursor, counted, (_INDEX_FROM_ROWS,)) < _INDEX_FROM_ROWS:
+            if value_of(cursor, counted, (_INDEX_FROM_ROWS,)) < _INDEX_FROM_ROWS:
                 return
-            _set(cursor, "maintenance_work_mem", _INDEX_MEMORY)
+            set_until_end(cursor, "maintenance_work_mem", _INDEX_MEMORY)
             cursor.execute(sql.SQL("CREATE INDEX ON {} USING hnsw (embedding vector_cosine_ops)").format(partition))
             cursor.execute(sql.SQL("ANALYZE {}").format(partition))
 
     def drop_collection(self, collection: Collection) -> None:
         with self._transaction() as cursor:
-            _lock(cursor, "vectors")
+            lock(cursor, "vectors")
             cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(tables.table(collection)))
 
     def close(self) -> None:
@@ -250,10 +251,10 @@ class PgVectorStore:
     def _ensure_partition(self, collection: Collection, tenant: str) -> None:
         name = tables.partition_name(collection, tenant)
         with self._transaction() as cursor:
-            if _exists(cursor, name):
+            if table_exists(cursor, name):
                 return
-            _lock(cursor, "vectors")
-            if not _exists(cursor, name):
+            lock(cursor, "vectors")
+            if not table_exists(cursor, name):
                 definition = tables.PARTITION.format(
                     partition=tables.partition(collection, tenant),
                     table=tables.table(collection),
@@ -263,11 +264,11 @@ class PgVectorStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Cursor[dict[str, Any]]]:
-        with self._threads, _database_errors():
+        with self._threads, database_errors():
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
             with self._connection.transaction(), self._connection.cursor(row_factory=dict_row) as cursor:
-                _set(cursor, "lock_timeout", f"{self._lock_timeout:g}s")
+                set_until_end(cursor, "lock_timeout", f"{self._lock_timeout:g}s")
                 yield cursor
 
     def _connect(self) -> psycopg.Connection:
@@ -281,7 +282,7 @@ class PgVectorStore:
                 "SYNC_ASSETS_DATABASE_URL is no PostgreSQL URL.", "Write postgresql://user@host/db."
             ) from None
         with connection.transaction(), connection.cursor() as cursor:
-            _lock(cursor, "vectors")
+            lock(cursor, "vectors")
             cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
         register_vector(connection)
         return connection
@@ -304,7 +305,7 @@ class _Words:
 
     def count(self, groups: Sequence[AnyWord]) -> int:
         visible, values = self._visible(groups)
-        return _value(self._cursor, tables.COUNT.format(table=self._table, visible=visible), values)
+        return value_of(self._cursor, tables.COUNT.format(table=self._table, visible=visible), values)
 
     def texts(self, groups: Sequence[AnyWord], limit: int) -> Iterator[tuple[str, str, str]]:
         visible, values = self._visible(groups)
@@ -318,44 +319,6 @@ def open_store(settings: "Settings") -> VectorStore:
     from sync_assets.postgres import database_url
 
     return PgVectorStore(database_url(settings), settings.lock_timeout)
-
-
-@contextmanager
-def _database_errors() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        reason = error.diag.message_primary or (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StoreError(
-            f"PostgreSQL with pgvector: {reason.rstrip('.')}.", "Look at SYNC_ASSETS_DATABASE_URL and the server's log."
-        ) from error
-
-
-def _lock(cursor: psycopg.Cursor[Any], name: str) -> None:
-    """Let one transaction at a time do what `name` stands for."""
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"sync_assets {name}",))
-
-
-def _set(cursor: psycopg.Cursor[Any], name: str, value: str) -> None:
-    """Set a configuration parameter until the end of the transaction."""
-    cursor.execute("SELECT set_config(%s, %s, true)", (name, value))
-
-
-def _value(
-    cursor: psycopg.Cursor[dict[str, Any]],
-    statement: LiteralString | sql.Composed,
-    values: Sequence[Any] | Mapping[str, Any],
-) -> Any:
-    """The only column of the only row that a statement gives."""
-    (row,) = cursor.execute(statement, values).fetchall()
-    (value,) = row.values()
-    return value
-
-
-def _exists(cursor: psycopg.Cursor[dict[str, Any]], name: str) -> bool:
-    """Whether the schema has this table now, also where another transaction has just made it."""
-    statement = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'vectors' AND tablename = %s)"
-    return _value(cursor, statement, (name,))
 
 
 def _last_of_each(points: Sequence[Point]) -> list[Point]:

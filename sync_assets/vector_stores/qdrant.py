@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sync_assets.paging import pages
-from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore
+from sync_assets.vector_stores import Audience, Collection, Hit, Point, StoredChunk, StoredPoint, VectorStore, WordHits
 from sync_assets.vector_stores.lexical import AnyWord, as_hits, ranked, terms
 from sync_assets.vector_stores.matching import facets, readers, wanted_facets, wanted_ids, wanted_readers
 from sync_assets.vector_stores.ranking import Found, best
@@ -188,9 +188,9 @@ class QdrantStore(ABC):
         text: str,
         limit: int,
         filters: Mapping[str, Any] | None = None,
-    ) -> list[Hit]:
-        found = ranked(text, _Words(self, collection, _visible(tenant, audience, filters)), limit)
-        return as_hits(found, self.get(collection, tenant, audience, [one.chunk_id for one in found]))
+    ) -> WordHits:
+        ranking = ranked(text, _Words(self, collection, _visible(tenant, audience, filters)), limit)
+        return as_hits(ranking, self.get(collection, tenant, audience, [one.chunk_id for one in ranking[0]]))
 
     def get(self, collection: Collection, tenant: str, audience: Audience, chunk_ids: Sequence[str]) -> list[Hit]:
         ids = wanted_ids(chunk_ids)

@@ -116,9 +116,9 @@ def test_points_of_an_older_version_are_found_by_words_after_a_heal(new_world: N
     break_chunk(world, world.chunks("1")[0], "altered", "written before there were words")
     text = world.contents()[world.chunks("1")[0]][0]["text"]
     asked = (world.registered.collection, world.tenant, EVERYBODY, text, 1)
-    assert [hit.chunk_id for hit in world.opened.search_text(*asked)] != [world.chunks("1")[0]]
+    assert [hit.chunk_id for hit in world.opened.search_text(*asked).hits] != [world.chunks("1")[0]]
     assert world.heal()["embeddings"].total("embedded") == 0
-    assert [hit.chunk_id for hit in world.opened.search_text(*asked)] == [world.chunks("1")[0]]
+    assert [hit.chunk_id for hit in world.opened.search_text(*asked).hits] == [world.chunks("1")[0]]
 
 
 @given(st.dictionaries(places, damages, max_size=8), st.integers(0, 2))

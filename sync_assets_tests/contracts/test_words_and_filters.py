@@ -16,7 +16,9 @@ from psycopg import sql
 
 from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError, SyncAssetsError
-from sync_assets.vector_stores import Audience, Collection, Point, VectorStore, lexical, qdrant_edge
+from sync_assets.vector_stores import Audience, Collection, Point, VectorStore, WordCounts, chroma, lexical, qdrant_edge
+from sync_assets.vector_stores.chroma import ChromaStore
+from sync_assets.vector_stores.chroma_clients import FolderClients
 from sync_assets.vector_stores.lexical import words
 from sync_assets.vector_stores.matching import AnyOf, Between, facets, wanted_facets
 from sync_assets.vector_stores.pgvector import PgVectorStore
@@ -30,7 +32,7 @@ pytestmark = [
 
 
 def told(store: VectorStore, collection: Collection, text: str, limit: int = 100, **filters: Any) -> list[str]:
-    return [hit.record_id for hit in store.search_text(collection, "acme", INSIDE, text, limit, filters)]
+    return [hit.record_id for hit in store.search_text(collection, "acme", INSIDE, text, limit, filters).hits]
 
 
 def brute_force(points: Sequence[Point], text: str) -> list[tuple[float, str]]:
@@ -49,7 +51,7 @@ def brute_force(points: Sequence[Point], text: str) -> list[tuple[float, str]]:
 
 def assert_equals(store: VectorStore, collection: Collection, audience: Audience, text: str, seen: list[Point]) -> None:
     """`search_text` gives the same points with the same scores; those of one score to nine digits in any order."""
-    hits = store.search_text(collection, "acme", audience, text, 100)
+    hits = store.search_text(collection, "acme", audience, text, 100).hits
     expected = brute_force(seen, text)
     assert {hit.chunk_id: pytest.approx(hit.score, rel=1e-9) for hit in hits} == {one: score for score, one in expected}
     assert [hit.score for hit in hits] == pytest.approx([score for score, _ in expected], rel=1e-9)
@@ -107,9 +109,11 @@ def test_scores_are_bm25_over_title_and_text_best_first(store: VectorStore, coll
     store.upsert(collection, "acme", points)
     for text in ("vpn", "mail is slow", "quokka vpn", "The slow MAIL mail", "vpn vpn vpn"):
         assert_equals(store, collection, INSIDE, text, points)
-    ties = store.search_text(collection, "acme", INSIDE, "mail", 2)
+    ties = store.search_text(collection, "acme", INSIDE, "mail", 2).hits
     assert [hit.chunk_id for hit in ties] == sorted(hit.chunk_id for hit in ties)
     assert ties[0] == as_hit(next(one for one in points if one.chunk_id == ties[0].chunk_id), ties[0].score)
+    counts = WordCounts(5, {"vpn": 2, "mail": 3})
+    assert store.search_text(collection, "acme", INSIDE, "VPN mail unknown", 1).counts == counts
     assert told(store, collection, "vpn", limit=1) == ["1"]
     assert told(store, collection, "vpn", limit=0) == []
 
@@ -211,6 +215,18 @@ def test_any_of_and_between(store: VectorStore, collection: Collection) -> None:
         hits = store.search(collection, "acme", INSIDE, unit(1.0), 100, filters)
         assert {hit.record_id for hit in hits} == expected, filters
         assert set(told(store, collection, "ticket", **filters)) == expected, filters
+
+
+def test_chroma_fetches_no_more_ids_than_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chroma, "_MOST_COUNTED", 4)
+    store, collection = ChromaStore(FolderClients(tmp_path, lock_timeout=20.0)), new_collection()
+    store.ensure_collection(collection)
+    store.upsert(collection, "acme", [make(number, title="", text="mail is slow") for number in range(2, 9)])
+    store.upsert(collection, "acme", [make(1, title="", text="mail of a quokka")])
+    found = store.search_text(collection, "acme", INSIDE, "quokka mail", 100)
+    assert found.counts == WordCounts(4, {"quokka": 1, "mail": 4})
+    assert (found.hits[0].record_id, len(found.hits)) == ("1", 8)
+    store.close()
 
 
 def test_a_pgvector_collection_of_an_older_version_gets_its_words(postgres_url: str) -> None:
@@ -351,7 +367,7 @@ def shows_only_what_it_may(
     assert_equals(store, collection, audience, text, seen)
     for ask in (
         lambda: store.search(collection, "acme", audience, unit(1.0), 20, filters),
-        lambda: store.search_text(collection, "acme", audience, text, 20, filters),
+        lambda: store.search_text(collection, "acme", audience, text, 20, filters).hits,
     ):
         try:
             hits = ask()

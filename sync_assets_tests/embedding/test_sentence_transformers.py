@@ -43,7 +43,9 @@ def test_model_of_the_wheel(capfd: pytest.CaptureFixture[str]) -> None:
         "backend": "torch",
         "precision": "float32",
         "max_tokens": 254,
+        "prompts": None,
     }
+    assert embedder.fingerprint.key == "9b38757b1cdb68456de33a368d2cd8fb", "collections that exist are known by it"
     texts = ["The printer is offline. " * 20, "Printer offline", "Payroll for March", "word " * 254]
     vectors = embedder.embed(texts)
     assert (vectors.dtype, vectors.shape) == (np.float32, (4, 384))
@@ -97,6 +99,40 @@ def test_incomplete_folder_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(EmbeddingError):
         _ = SentenceTransformersEmbedder(str(folder)).fingerprint
+
+
+def test_prompts_of_the_model_are_put_before_texts_and_questions_and_count(folder: Path) -> None:
+    shutil.copy(wheel_folder() / "model.safetensors", folder / "model.safetensors")
+    plain = open_embedder(MODEL)
+    own = {"query": "query: ", "passage": "passage: "}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": own}))
+    prompted = SentenceTransformersEmbedder(str(folder))
+    assert prompted.fingerprint.prompts == ("passage: ", "query: ")
+    assert prompted.fingerprint.max_tokens == plain.fingerprint.max_tokens - 2
+    assert prompted.fingerprint.key != plain.fingerprint.key
+    text = "The printer is offline"
+    np.testing.assert_allclose(prompted.embed([text]), plain.embed([f"passage: {text}"]), atol=1e-5)
+    np.testing.assert_allclose(prompted.embed_query(text), plain.embed([f"query: {text}"])[0], atol=1e-5)
+    prompted.embed(["word " * prompted.fingerprint.max_tokens])
+    with pytest.raises(EmbeddingError, match="longer than the 252"):
+        prompted.embed(["word " * 253])
+
+
+@pytest.mark.parametrize(
+    ("settings", "prompts"),
+    [
+        ({"prompts": {"query": "", "document": ""}, "default_prompt_name": None}, None),
+        ({"prompts": {"query": "ask: "}}, ("", "ask: ")),
+        ({"prompts": {"query": "ask: ", "document": ""}, "default_prompt_name": "query"}, ("", "ask: ")),
+        ({"prompts": {"document": None, "passage": "p: "}, "default_prompt_name": "passage"}, ("p: ", "p: ")),
+        ({"prompts": {"clustering": "group: "}}, None),
+    ],
+)
+def test_prompts_are_read_as_the_library_names_them(
+    folder: Path, settings: dict[str, object], prompts: tuple[str, str] | None
+) -> None:
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    assert SentenceTransformersEmbedder(str(folder)).fingerprint.prompts == prompts
 
 
 def test_weights_that_can_not_be_loaded_are_an_embedding_error(folder: Path) -> None:

@@ -42,6 +42,7 @@ def test_model_of_the_wheel() -> None:
         "backend": "static",
         "precision": "float16",
         "max_tokens": 254,
+        "prompts": None,
     }
     vectors = embedder.embed(TEXTS)
     assert (vectors.dtype, vectors.shape) == (np.float32, (len(TEXTS), 256))

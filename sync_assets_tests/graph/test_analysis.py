@@ -11,13 +11,14 @@ import pytest
 
 from sync_assets.documents import Visibility
 from sync_assets.errors import GraphError
-from sync_assets.graph import loading
-from sync_assets.graph.analysis import centrality, communities, explain, related, statistics
+from sync_assets.graph import loading, neighbourhood
+from sync_assets.graph.analysis import LONGEST, centrality, communities, explain, related, statistics
 from sync_assets.graph.loading import edge_keys, label, load_graph
+from sync_assets.graph.neighbourhood import load_around
 from sync_assets.graph.store import GraphStore
 from sync_assets.relations import EdgeKind, NodeKind
 from sync_assets.vector_stores import Audience
-from sync_assets_tests.graph.small_graph import HARDWARE, SAME_SANNE, SANNE, TENANT, fill, node
+from sync_assets_tests.graph.small_graph import HARDWARE, SAME_SANNE, SANNE, TENANT, fill, identity, node
 from sync_assets_tests.postgres import fresh_database
 
 PUBLIC = Audience(visibility=Visibility.PUBLIC)
@@ -242,7 +243,7 @@ def test_communities_cover_all_nodes_and_put_two_cliques_apart() -> None:
 
 _PROGRAM = """
 import networkx as nx
-from sync_assets.graph.analysis import centrality, communities, related
+from sync_assets.graph.analysis import LONGEST, centrality, communities, related
 graph = nx.MultiDiGraph()
 graph.add_nodes_from((f"host:{i}" for i in range(60)), kind="host", name="", aliases=())
 for i in range(60):
@@ -267,3 +268,30 @@ def test_labels_have_the_number_and_are_cut(graph: "nx.MultiDiGraph[str]") -> No
     assert label(graph, node("ci-1")) == "Latitude 5520"
     assert label(graph, ERROR) == "0x80070005"
     assert len(label(graph, node("42"))) < 70
+
+
+@pytest.mark.parametrize("audience", [None, PUBLIC, Audience(visibility=Visibility.INTERNAL)])
+def test_what_is_near_is_the_same_in_the_part_of_the_graph_around(store: GraphStore, audience: Audience | None) -> None:
+    kinds = [NodeKind.TICKET, NodeKind.ARTICLE]
+    whole = load_graph(store, TENANT, audience)
+    for record in ("12", "40", "kb-7", "110"):
+        around = load_around(store, TENANT, audience, [identity(record)], LONGEST + 1)
+        seeds = {node(record): 1.0}
+        assert related(around, seeds, kinds, 60) == related(whole, seeds, kinds, 60)
+    assert len(load_around(store, TENANT, audience, [identity("unknown")], LONGEST + 1)) == 0
+
+
+def test_what_many_documents_speak_of_is_not_passed_and_what_is_far_is_not_read(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_hop = load_around(store, TENANT, None, [identity("12")], 1)
+    assert node("12") in one_hop
+    assert node("40") not in one_hop
+    monkeypatch.setattr(neighbourhood, "_MOST_DOCUMENTS", 20)
+    around = load_around(store, TENANT, None, [identity("12")], LONGEST + 1)
+    assert {node("40"), node("41"), node("42")} <= set(around)
+    assert node("110") not in around, "it shares the category alone, as fifty others do"
+    category = around.nodes[HARDWARE.node_id]
+    assert category["ties"] == category["documents"] > 50
+    (first, *_) = related(around, {node("12"): 1.0}, [NodeKind.TICKET])
+    assert first.node_id == node("40")

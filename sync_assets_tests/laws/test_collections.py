@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 import sqlalchemy as sa
+from psycopg import sql
 
+from sync_assets.collections import building
 from sync_assets.collections.building import Built, build, estimate
 from sync_assets.collections.comparing import Question, compare, titles_as_questions
 from sync_assets.collections.switching import drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
-from sync_assets.forgetting import Documents
-from sync_assets.forgetting.stores import documents_in_stores
+from sync_assets.forgetting import Documents, Place, erase
+from sync_assets.forgetting.files import files_of_tenant
+from sync_assets.forgetting.rows import tenant_in_ledger
+from sync_assets.forgetting.stores import documents_in_stores, tenant_in_stores
 from sync_assets.ledger import Ledger, NewCollection, RegisteredCollection
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.beside import BesideLedger
@@ -428,13 +433,54 @@ def test_damage_in_the_new_collection_holds_up_the_switch(world: World) -> None:
         world.switch()
 
 
-def test_a_switch_waits_for_syncs_that_write(world: World) -> None:
+def test_a_rollback_writes_again_what_an_older_version_stored_without_words(world: World, postgres_url: str) -> None:
+    old, whole, content = world.active(), world.answer(), world.content(world.active())
+    world.build()
+    world.switch()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        table = sql.Identifier("vectors", old.collection.name)
+        connection.execute(sql.SQL("ALTER TABLE {} DROP COLUMN terms").format(table))
+    world.rollback()
+    assert world.active().id == old.id
+    assert world.content(world.active()) == content
+    assert world.answer() == whole
+
+
+def test_a_switch_and_a_rollback_hold_to_the_limits(world: World) -> None:
+    def write(text: str) -> None:
+        for number in ("0", "3"):
+            world.write(number, f"{LONG}{text} {number}")
+
+    def refused_then_done(act: Callable[[], None]) -> None:
+        settings, active = world.services.settings, world.active()
+        world.services.settings = settings.model_copy(update={"max_embedded_texts": 1})
+        try:
+            with pytest.raises(LimitError, match=r"SYNC_ASSETS_MAX_EMBEDDED_TEXTS=1 .*build --dry-run"):
+                act()
+        finally:
+            world.services.settings = settings
+        assert world.active() == active
+        act()
+        assert world.active().id != active.id
+
+    world.build(model="hash-16")
+    write("after the build")
+    world.sync()
+    refused_then_done(world.switch)
+    write("after the switch")
+    replace(world.chain, stream=replace(world.chain.stream, model="hash-16", chunk_tokens=PIECES)).sync(world.windows)
+    refused_then_done(world.rollback)
+
+
+def test_a_switch_and_syncs_that_write_wait_for_each_other_only_so_long(world: World) -> None:
     world.build()
     world.services.__dict__["ledger"] = impatient = Ledger(world.url, lock_timeout=0.2)
     writer = Ledger(world.url)
     with writer.writing(world.store, world.name), pytest.raises(LedgerError, match="SYNC_ASSETS_LOCK_TIMEOUT"):
         world.switch()
     assert world.inactive().retired_at is None
+    with writer.switching(world.store, world.name), pytest.raises(LedgerError, match="SYNC_ASSETS_LOCK_TIMEOUT"):
+        world.sync()
     world.switch()
     writer.close()
     impatient.close()
@@ -589,3 +635,51 @@ def test_what_is_forgotten_goes_from_collections_that_are_not_active_too(
         place.erase()
     held = [world.content(one) for one in world.collections()]
     assert all(payload["document_id"] != document for one in held for payload, _ in one.values())
+
+
+def test_a_tenant_that_is_erased_beside_a_build_is_in_no_collection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [one.name for one in world.collections()]
+    every = Ledger.every_collection
+    monkeypatch.setattr(Ledger, "every_collection", lambda ledger: [one for one in every(ledger) if one.name in own])
+    embed = building.make_embeddings
+    impatient = Ledger(world.url, lock_timeout=0.2)
+    refused: list[LedgerError] = []
+
+    def erase_tenant(ledger: Ledger) -> int:
+        with ledger.erasing(world.tenant):
+            return sum(one.left for one in erase([*tenant_in_stores(world.services, world.tenant), *rest()]))
+
+    def rest() -> list[Place]:
+        services = world.services
+        return [files_of_tenant(services, world.tenant), tenant_in_ledger(services, world.tenant)]
+
+    def slow(*arguments: Any) -> Any:
+        """What was read before this is written after it."""
+        with pytest.raises(LedgerError, match="SYNC_ASSETS_LOCK_TIMEOUT") as caught:
+            erase_tenant(impatient)
+        refused.append(caught.value)
+        return embed(*arguments)
+
+    monkeypatch.setattr(building, "make_embeddings", slow)
+    world.build()
+    monkeypatch.setattr(building, "make_embeddings", embed)
+    assert refused
+    held = Ledger._locked
+
+    @contextmanager
+    def waiting(ledger: Ledger, scope: Any, kind: str) -> Iterator[None]:
+        """A build with yet another model begins and ends while the lock is waited for."""
+        if scope == ("kept", world.tenant) and not kind:
+            monkeypatch.setattr(Ledger, "_locked", held)
+            world.build(model="hash-16")
+        with held(ledger, scope, kind):
+            yield
+
+    monkeypatch.setattr(Ledger, "_locked", waiting)
+    assert erase_tenant(world.services.ledger) == 0
+    impatient.close()
+    assert len(world.collections()) == 3
+    assert [world.content(one) for one in world.collections()] == [{}, {}, {}]
+    assert [world.applied(one) for one in world.collections()] == [[], [], []]

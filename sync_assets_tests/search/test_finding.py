@@ -10,6 +10,7 @@ from sync_assets.errors import SettingsError
 from sync_assets.search import MODIFIED, Mode, Result, search
 from sync_assets.vector_stores import Audience
 from sync_assets.vector_stores.matching import AnyOf, Between
+from sync_assets.vector_stores.pgvector import PgVectorStore
 from sync_assets_tests.graph.small_graph import TENANT, fill
 from sync_assets_tests.search.corpus import NOW, STORES, Corpus, note, secret
 
@@ -68,6 +69,37 @@ def test_documents_of_several_models_and_collections_are_one_order(corpus: Corpu
     ]
 
 
+def test_a_word_weighs_what_it_weighs_in_all_collections_together(corpus: Corpus) -> None:
+    """One in a small collection is rare all the same, and one that is half of a large one is not."""
+    for number in range(12):
+        corpus.add(f"b{number}", "reset it" if number < 3 else "wait", stores=["pgvector"])
+    for record, text in (("rare", "a quokka"), ("other", "weather")):
+        corpus.add(record, text, stores=["pgvector"], collection="guides", stream="articles")
+    results = found(corpus, "quokka reset", mode="lexical")
+    assert records(results) == ["rare", "b0", "b1", "b2"]
+    assert results[0].scores["lexical"] > results[1].scores["lexical"]
+
+
+def test_no_more_is_fetched_than_the_documents_that_are_asked_for_need(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        corpus.add(f"{number}", *(f"vpn drops {number} {place}" for place in range(120)), stores=["pgvector"])
+    asked: list[int] = []
+    for name in ("search", "search_text"):
+        ask = getattr(PgVectorStore, name)
+
+        def counting(store: Any, *arguments: Any, ask: Any = ask) -> Any:
+            asked.append(arguments[4])
+            return ask(store, *arguments)
+
+        monkeypatch.setattr(PgVectorStore, name, counting)
+    assert len(found(corpus, "vpn drops", top_k=1)) == 1
+    assert len(asked) == 2, "once by meaning, once by words"
+    assert len(found(corpus, "vpn drops", top_k=1, recency=0.1)) == 1
+    assert len(asked) > 4, "recency orders the fifty most relevant ones"
+
+
 @pytest.mark.parametrize("store", STORES)
 def test_a_filtered_search_returns_as_many_documents_as_there_are(corpus: Corpus, store: str) -> None:
     """Few documents with many chunks that match better fill the first pages."""
@@ -91,6 +123,9 @@ def test_dates_are_those_of_the_last_change_and_of_the_last_message(corpus: Corp
     corpus.add("old", "vpn", days_old=60)
     spoken = {"updated_at": None, "ended_at": NOW.isoformat()}
     corpus.add("chat", "vpn", stream="messages", source="slack", collection="chats", metadata=spoken)
+    undated = {"updated_at": None}
+    corpus.add("file", "vpn", stream="files", source="gitlab", collection="repositories", metadata=undated)
+    assert "file" in records(found(corpus, "vpn"))
     results = found(corpus, "vpn", filters={MODIFIED: Between(NOW.replace(year=NOW.year - 1), None)}, top_k=9)
     assert sorted(records(results)) == ["chat", "new", "old"]
     (late,) = found(corpus, "vpn", filters={MODIFIED: Between(None, str((results[0].modified_at or NOW).date()))})[-1:]
