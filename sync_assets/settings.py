@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         description="How long a collection is kept, for `collections rollback`, once it was switched off",
     )
     storage_mode: Literal["vector_only", "hybrid"] = Field(
-        default="vector_only", description="`hybrid` keeps document bodies in SQL too"
+        default="vector_only", description="`hybrid` keeps document bodies and summaries in SQL too"
     )
     qdrant_url: str | None = Field(
         default=None, description="Qdrant server; default Qdrant's engine embedded in the process"
@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         default=None, description="Root of Voyage's API (`https://host/v1`), where a proxy stands before it"
     )
     bedrock_region: str | None = Field(
-        default=None, description="AWS region for `amazon.titan-embed-*` models; default AWS's own variables"
+        default=None,
+        description="AWS region for `amazon.titan-embed-*` models and for summaries of kind `bedrock`; default "
+        "AWS's own variables",
     )
     model_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},

@@ -98,12 +98,16 @@ class Chat(ABC):
 
     def _unknown(self) -> ExtractorUnreachable:
         """What to say of a model that the vendor does not have: the names most like it first."""
-        names = sorted(self._names(), key=lambda name: (-SequenceMatcher(None, self.model, name).ratio(), name))
+        names = sorted(self._listed, key=lambda name: (-SequenceMatcher(None, self.model, name).ratio(), name))
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return ExtractorUnreachable(
             f"{self._vendor} has no model {self.model!r}.",
             f"There are: {', '.join(names[:_NAMED])}{more}." if names else _REMEDY,
         )
+
+    @cached_property
+    def _listed(self) -> list[str]:
+        return self._names()
 
     def _bill(self, read: Any, written: Any) -> None:
         with self._lock:
