@@ -22,7 +22,7 @@ from sync_assets.planning import PlannedRun, Planner, SyncRequest
 from sync_assets.services import Services
 from sync_assets.sources.calls import counting_calls
 from sync_assets.stages import Context, Partition, Progress, Stream
-from sync_assets.stages.limits import check_limits
+from sync_assets.stages.limits import Asked, check_limits, check_summaries, summaries_cost, summary_tokens
 from sync_assets.stages.raw import RawOptions
 from sync_assets.stages.rehearsal import Rehearsed, rehearse
 
@@ -38,6 +38,8 @@ class StreamForecast(NamedTuple):
         seconds: that the model needs for them; None where it was never measured here.
         cost: of them, in US dollars.
         files, keywords: to fetch and to derive; what they add to chunks and texts is not known.
+        summaries: to ask a language model for; texts and tokens have one of the longest for each.
+        summaries_cost: of them, in US dollars, about.
         calls: to the tenant's account, made to find this out; a sync makes as many.
         stores: of each store, documents as above, and chunks_added, chunks_changed, chunks_dropped and payloads.
     """
@@ -53,6 +55,8 @@ class StreamForecast(NamedTuple):
     cost: float
     files: int
     keywords: int
+    summaries: int
+    summaries_cost: float
     calls: int
     stores: dict[str, dict[str, int]]
 
@@ -83,13 +87,18 @@ class Forecast:
     def cost(self) -> float:
         return sum(stream.cost for stream in self.streams)
 
+    @property
+    def summaries_cost(self) -> float:
+        return sum(stream.summaries_cost for stream in self.streams)
+
     def summary(self) -> dict[str, Any]:
         """The forecast as a script reads it."""
-        names = ("texts", "tokens", "files", "keywords", "calls")
+        names = ("texts", "tokens", "files", "keywords", "summaries", "calls")
         return {
             **{name: self.total(name) for name in names},
             "seconds": self.seconds,
             "cost": self.cost,
+            "summaries_cost": self.summaries_cost,
             "failures": self.failures,
             "notes": self.notes,
             "streams": [stream._asdict() for stream in self.streams],
@@ -147,6 +156,7 @@ class Forecaster:
         """Rehearse one stream of a run, tenant by tenant."""
         options = RawOptions(sweep=request.sweep, limit=request.limit, records=list(request.records))
         texts = tokens = 0
+        spared: Counter[str] = Counter()
         for tenant in run.tenants:
             context = Context(services, stream, self._progress, spared=Counter())
             try:
@@ -157,10 +167,12 @@ class Forecaster:
                 continue
             found = self._forecast(tenant, stream, rehearsed, others.asked)
             texts, tokens = texts + found.texts, tokens + found.tokens
+            spared += rehearsed.spared
             forecast.streams.append(found)
             forecast.notes += rehearsed.reports["raw"].problems
         if not request.no_limits:
             try:
+                check_summaries(self._services, stream, Asked(spared["summaries"], summary_tokens(spared)))
                 check_limits(self._services, stream, Texts(texts, tokens))
             except LimitError as error:
                 forecast.failures.append(str(error))
@@ -190,6 +202,8 @@ class Forecaster:
             cost=self._services.settings.price(stream.model, texts.tokens),
             files=rehearsed.spared["files"],
             keywords=rehearsed.spared["keywords"],
+            summaries=rehearsed.spared["summaries"],
+            summaries_cost=summaries_cost(self._services, stream, summary_tokens(rehearsed.spared)),
             calls=reports["raw"].total("calls") + other_calls,
             stores={
                 store: {

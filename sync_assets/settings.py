@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         description="How long a collection is kept, for `collections rollback`, once it was switched off",
     )
     storage_mode: Literal["vector_only", "hybrid"] = Field(
-        default="vector_only", description="`hybrid` keeps document bodies in SQL too"
+        default="vector_only", description="`hybrid` keeps document bodies and summaries in SQL too"
     )
     qdrant_url: str | None = Field(
         default=None, description="Qdrant server; default Qdrant's engine embedded in the process"
@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         default=None, description="Root of Voyage's API (`https://host/v1`), where a proxy stands before it"
     )
     bedrock_region: str | None = Field(
-        default=None, description="AWS region for `amazon.titan-embed-*` models; default AWS's own variables"
+        default=None,
+        description="AWS region for `amazon.titan-embed-*` models and for summaries of kind `bedrock`; default "
+        "AWS's own variables",
     )
     model_prices: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},
@@ -111,7 +113,10 @@ class Settings(BaseSettings):
         default=None, ge=0, description="A run that would embed more new texts of a stream refuses; default no limit"
     )
     max_cost: float | None = Field(
-        default=None, ge=0, description="A run that would embed a stream's texts for more US dollars refuses, likewise"
+        default=None,
+        ge=0,
+        description="A run that would embed a stream's texts, or summarise its documents, for more US dollars "
+        "refuses, likewise",
     )
     lock_timeout: float = Field(default=60.0, gt=0, description="Seconds to wait for another process before giving up")
     overlap_minutes: int = Field(
@@ -124,10 +129,16 @@ class Settings(BaseSettings):
     )
     llm_url: str | None = Field(
         default=None,
-        description="Root of an OpenAI-compatible API (`https://host/v1`) for keywords; default a local extractor",
+        description="Root of an OpenAI-compatible API (`https://host/v1`) for keywords and for summaries of kind `llm`;"
+        " default none: keywords are found here",
     )
     llm_model: str | None = Field(default=None, description="Its model; needed where SYNC_ASSETS_LLM_URL is set")
     llm_api_key: SecretStr | None = Field(default=None, description="Its key, where it asks for one")
+    llm_prices: dict[str, tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]] = Field(
+        default={},
+        description="US dollars for a million tokens read and for a million written, by language model, such as "
+        '`{"gpt-5-mini": [0.25, 2]}`; others cost nothing',
+    )
     quarantine_max_attempts: int = Field(
         default=5, ge=1, description="How often syncs retry a quarantined record before only `quarantine retry` does"
     )
@@ -189,6 +200,11 @@ class Settings(BaseSettings):
         name = model or self.model
         price = self.model_prices.get(name, self.model_prices.get(name.partition("@")[0], 0.0))
         return price * tokens / 1_000_000
+
+    def llm_price(self, model: str | None, read: int, written: int) -> float:
+        """US dollars for some tokens that a language model was given and answered; None is no model."""
+        prices = self.llm_prices.get(model or "", (0.0, 0.0))
+        return (prices[0] * read + prices[1] * written) / 1_000_000
 
     @cached_property
     def tenants_path(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from sync_assets.batches import Partition
 from sync_assets.documents import Document, Part, Record, Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
+from sync_assets.enrichment.summaries import Summaries
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.sources import LiveId
@@ -127,14 +128,31 @@ class World:
         embedder: counts what it is asked.
     """
 
-    def __init__(self, home: Path, database_url: str, *, keywords: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database_url: str,
+        *,
+        keywords: bool = False,
+        summaries: Summaries | None = None,
+        **settings: Any,
+    ) -> None:
         self.database_url = database_url
         self.centre = HelpCentre()
         self.services = Services(Settings(home=home, database_url=database_url, **settings))  # pyright: ignore[reportArgumentType]
         self.services.__dict__["tenants"] = _Tenants(self.centre)
         self.embedder = HashEmbedder(32)
         self.services.embedder = lambda model: self.embedder
-        self.stream = Stream("freshdesk", "articles", "day", ("pgvector",), "help", model="hash-32", keywords=keywords)
+        self.stream = Stream(
+            "freshdesk",
+            "articles",
+            "day",
+            ("pgvector",),
+            "help",
+            model="hash-32",
+            keywords=keywords,
+            summaries=summaries,
+        )
         self.chain = Chain(self.services, self.stream, self.centre.tick)
 
     def sync(self, sweep: bool = False) -> dict[str, Report]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from sync_assets.components import SourceSync
 from sync_assets.demo.server import DemoServers
+from sync_assets.enrichment.summaries import Summaries
 from sync_assets_tests.command_line import STORES, Installation, small_company
+from sync_assets_tests.enrichment import language_models
 from sync_assets_tests.postgres import fresh_database
 
 
@@ -126,6 +130,30 @@ def test_a_sync_beyond_a_limit_refuses_until_told_and_the_plan_says_so(installat
     assert plan(installation, *chosen, "--no-limits", **limits)["texts"] == forecast["texts"]
     again = installation.sync(*chosen, "--until", "embeddings", "--no-limits", **limits)
     assert again["embedded"] == forecast["texts"]
+
+
+def test_summaries_to_ask_for_are_told_with_their_cost_and_nobody_is_asked(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = SourceSync.stream
+    summaries = Summaries(kind="llm", model="tiny-chat", max_characters=100)
+    monkeypatch.setattr(SourceSync, "stream", lambda self, name: replace(stream(self, name), summaries=summaries))
+    chosen = ("--all", "--tenant", "polder", "--stream", "tickets")
+    with language_models.openai() as model:
+        settings: dict[str, Any] = {
+            "SYNC_ASSETS_LLM_URL": model.url,
+            "SYNC_ASSETS_LLM_PRICES": '{"tiny-chat": [1000, 10000]}',
+        }
+        outcome = installation.run("plan", *chosen, **settings, COLUMNS="250")
+        assert outcome.code == 0, outcome
+        forecast = plan(installation, *chosen, code=1, **settings, SYNC_ASSETS_MAX_COST="0.1")
+        assert not model.seen
+    number, cost = forecast["summaries"], forecast["summaries_cost"]
+    assert 0 < number <= forecast["streams"][0]["documents"]["added"]
+    assert cost > 0.25 * number
+    assert f"To summarise: {number} documents, about {cost:.2f} US dollars.\n" in outcome.out
+    (failure,) = forecast["failures"]
+    assert f"{number} documents to summarise for about {cost:.2f} US dollars" in failure
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sync_assets.forecast import Forecast
 
 _DOCUMENTS = ("added", "changed", "deleted", "unchanged", "stale", "quarantined")
-_WORK = ("chunks", "texts", "tokens", "calls", "files", "keywords")
+_WORK = ("chunks", "texts", "tokens", "calls", "files", "keywords", "summaries")
 _STORE = ("added", "changed", "deleted", "unchanged", "chunks_added", "chunks_changed", "chunks_dropped", "payloads")
 
 
@@ -47,7 +47,8 @@ def plan(
     """Show what `sync` with the same options would do, and write nothing.
 
     Upstream is asked as in a sync. Texts are those that no vector was ever made of. Files and keywords are counted and
-    not fetched or derived: what they add is not in the other counts. Exits with 1 where a sync would fail or refuse.
+    not fetched or derived: what they add is not in the other counts. Summaries that a language model would be asked for
+    count as one text of full length each. Exits with 1 where a sync would fail or refuse.
 
     Examples:
 
@@ -81,7 +82,7 @@ def _print(forecast: "Forecast") -> None:
     for one in forecast.streams:
         place = {"tenant": one.tenant, "source": one.source, "stream": one.stream}
         counts = {"chunks": one.chunks, "texts": one.texts, "tokens": one.tokens, "calls": one.calls}
-        spared = {"files": one.files, "keywords": one.keywords}
+        spared = {"files": one.files, "keywords": one.keywords, "summaries": one.summaries}
         streams.append({**place, **one.documents, **counts, **spared})
         stores += [{**place, "store": store, **changes} for store, changes in one.stores.items()]
     if streams:
@@ -92,6 +93,11 @@ def _print(forecast: "Forecast") -> None:
         f"{forecast.cost:.2f} US dollars. Asked upstream: {forecast.total('calls')} calls.",
         soft_wrap=True,
     )
+    if forecast.total("summaries"):
+        out.print(
+            f"To summarise: {forecast.total('summaries')} documents, about {forecast.summaries_cost:.2f} US dollars.",
+            soft_wrap=True,
+        )
     if forecast.total("files") or forecast.total("keywords"):
         out.print(
             f"Beside that, {forecast.total('files')} files to fetch and keywords of {forecast.total('keywords')} "

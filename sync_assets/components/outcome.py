@@ -13,10 +13,11 @@ from sync_assets.batches import Batch
 from sync_assets.components.plots import length_plot
 from sync_assets.services import Services
 from sync_assets.stages import Partition, Report, Stream
+from sync_assets.stages.limits import summaries_cost, summary_tokens
 
 
 def outcome(services: Services, stream: Stream, report: Report, batch: Batch | None) -> dict[Partition, dict[str, Any]]:
-    """Metadata of each partition: its file and bytes, what its vectors cost in the currency of the prices.
+    """Metadata of each partition: its file and bytes, what its vectors or its summaries cost in US dollars.
 
     The last one has the picture of the whole run.
     """
@@ -31,6 +32,15 @@ def outcome(services: Services, stream: Stream, report: Report, batch: Batch | N
             more[partition] |= {
                 "reused_share": counts["reused"] / texts if texts else 1.0,
                 "cost": services.settings.price(stream.model, counts["embedded_tokens"]),
+            }
+    if report.stage == "documents" and stream.summaries is not None:
+        for partition, counts in report.counts.items():
+            tokens = summary_tokens(counts)
+            more[partition] |= {
+                "summarised": counts["summarised"],
+                "summaries_reused": counts["summaries_reused"],
+                "tokens": tokens.read + tokens.written,
+                "cost": summaries_cost(services, stream, tokens),
             }
     if report.stage == "chunks" and _is_news(services, stream, report):
         more[list(more)[-1]] |= _lengths(services, stream, report)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sync_assets.attachments.extracted import Limits
 from sync_assets.automation.sensors import change_sensor
@@ -34,6 +34,7 @@ from sync_assets.components.progress import progress_of
 from sync_assets.components.source_graph import build_graph_asset
 from sync_assets.components.source_schedules import Schedules
 from sync_assets.documents import DOCUMENT_SCHEMA, RAW_SCHEMA
+from sync_assets.enrichment.summaries import Summaries
 from sync_assets.partitions import NO_LIMITS, build_partitions, to_partition
 from sync_assets.processors import ProcessorUse
 from sync_assets.services import Services
@@ -67,6 +68,9 @@ class StreamSync(dg.Model, dg.Resolvable):
         processors: what each part passes through, in order, as `kind: name` (`processors/__init__.py`). After a change,
             a new mask above all, materialize the windows that are stored already: until then they stay as they are.
         keywords: derive keywords for its documents; they join the title in what is embedded.
+        summaries: summarise its documents; `{}` for sentences chosen from them, else `kind`, `model` and
+            `max_characters` (`enrichment/summaries.py`). Documents that are stored already get theirs when their
+            windows run again.
         graph: the stage that feeds the knowledge graph: `chunks` for tickets, `documents` for others; default none.
     """
 
@@ -83,7 +87,15 @@ class StreamSync(dg.Model, dg.Resolvable):
     attachment_limits: dict[str, int | str] = {}
     processors: list[str] = []
     keywords: bool = False
+    summaries: dict[str, int | str] | None = None
     graph: Literal["chunks", "documents"] | None = None
+
+    @field_validator("summaries")
+    @classmethod
+    def _summaries(cls, value: dict[str, int | str] | None) -> dict[str, int | str] | None:
+        if value is not None:
+            Summaries.model_validate(value)
+        return value
 
     @model_validator(mode="after")
     def _sensible(self) -> "StreamSync":
@@ -156,6 +168,7 @@ class SourceSync(dg.Component, dg.Model, dg.Resolvable):
             attachments=Limits.model_validate(sync.attachment_limits) if sync.attachments else None,
             processors=tuple(map(ProcessorUse.parse, sync.processors)),
             keywords=sync.keywords,
+            summaries=None if sync.summaries is None else Summaries.model_validate(sync.summaries),
             graph=sync.graph,
         )
 

@@ -23,7 +23,7 @@ MODELS = {
 }
 
 _TIMEOUT = 60.0
-_PASSING = frozenset(
+PASSING = frozenset(
     {
         "ThrottlingException",
         "TooManyRequestsException",
@@ -33,7 +33,7 @@ _PASSING = frozenset(
         "ServiceUnavailableException",
     }
 )
-_NO_RIGHTS = frozenset(
+NO_RIGHTS = frozenset(
     {
         "AccessDeniedException",
         "UnrecognizedClientException",
@@ -43,6 +43,13 @@ _NO_RIGHTS = frozenset(
         "MissingAuthenticationTokenException",
     }
 )
+
+
+OPEN_REMEDY = "Set SYNC_ASSETS_BEDROCK_REGION, and AWS's variables to what they should be."
+
+
+class NotOpened(Exception):
+    """boto3 makes no client with these settings; names the kind of its error alone."""
 
 
 class TitanEmbedder(HostedEmbedder):
@@ -104,9 +111,9 @@ class TitanEmbedder(HostedEmbedder):
     def _refusal(self, response: Any) -> Exception:
         code, status = response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
         message = response["Error"].get("Message", "")
-        if code in _PASSING or status >= 500:
+        if code in PASSING or status >= 500:
             return Passing(code)
-        if code in _NO_RIGHTS:
+        if code in NO_RIGHTS:
             return EmbeddingError(
                 f"Bedrock refused the credentials for {self.model} ({code}).",
                 "They need bedrock:InvokeModel, and the account access to the model in this region.",
@@ -124,28 +131,32 @@ class TitanEmbedder(HostedEmbedder):
         return self._client("bedrock-runtime")
 
     def _client(self, service: str) -> Any:
-        """Attempts are counted and told in one place for all vendors, so boto3 makes one.
-
-        Raises:
-            EmbeddingError: no region is named.
-        """
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        config = Config(
-            retries={"total_max_attempts": 1},
-            read_timeout=_TIMEOUT,
-            connect_timeout=10,
-            max_pool_connections=self._limits.max_concurrent_requests,
-        )
         try:
-            return boto3.Session(region_name=self._region).client(service, config=config)
-        except (BotoCoreError, ValueError) as error:
-            raise EmbeddingError(
-                f"{self.model} can't be opened: {type(error).__name__}.",
-                "Set SYNC_ASSETS_BEDROCK_REGION, and AWS's variables to what they should be.",
-            ) from None
+            return aws_client(service, self._region, self._limits.max_concurrent_requests)
+        except NotOpened as error:
+            raise EmbeddingError(f"{self.model} can't be opened: {error}.", OPEN_REMEDY) from None
+
+
+def aws_client(service: str, region: str | None, connections: int) -> Any:
+    """A client of boto3. Attempts are counted and told in one place for all vendors, so it makes one.
+
+    Args:
+        connections: most at a time.
+
+    Raises:
+        NotOpened: no region is named, or AWS's own variables are wrong.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    config = Config(
+        retries={"total_max_attempts": 1}, read_timeout=_TIMEOUT, connect_timeout=10, max_pool_connections=connections
+    )
+    try:
+        return boto3.Session(region_name=region).client(service, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise NotOpened(type(error).__name__) from None
 
 
 def has_credentials() -> bool:

@@ -160,7 +160,7 @@ class HostedEmbedder(ABC):
             EmbeddingError: none came.
         """
         try:
-            return self._retry(_wait_before_retry, self._in_turn, ask, item)
+            return self._retry(wait_before_retry, self._in_turn, ask, item)
         except Passing as error:
             raise EmbeddingError(
                 f"{self._vendor} did not embed with {self.model}: {error}, after all attempts.",
@@ -251,7 +251,7 @@ class HostedEmbedder(ABC):
         return (vectors / norms).astype(np.float32)
 
 
-def _wait_before_retry(error: Exception) -> bool | float:
+def wait_before_retry(error: Exception) -> bool | float:
     """Whether to try again; a number is how many seconds the vendor asks to wait."""
     if not isinstance(error, Passing):
         return False

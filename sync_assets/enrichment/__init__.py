@@ -1,10 +1,12 @@
-"""Keywords for documents, and the combined text that stands in their header's place.
+"""Keywords for documents with the combined text that stands in their header's place, and summaries.
 
 What belongs here: what an extractor is given, what it gives, and how a document looks with it. Who extracts is in
-`local.py` and `llm.py`, what was paid for once in `enricher.py`, what the stores lack in `coverage.py`.
+`local.py` and `llm.py`, what was paid for once in `enricher.py`, what the stores lack in `coverage.py`; summaries begin
+in `summaries.py`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sync_assets.documents import Document, Part, Visibility
@@ -19,11 +21,11 @@ _PUNCTUATION = ".,;:!?()[]{}<>\"'“”‘’«»„¿¡…"
 
 
 class EnrichmentError(SyncAssetsError):
-    """An extractor gave no keywords for a text."""
+    """An extractor or summariser gave nothing for a text."""
 
 
 class ExtractorUnreachable(EnrichmentError):
-    """An extractor answers nobody now, or not us: the next text would fare no better."""
+    """It answers nobody now, or not us: the next text would fare no better."""
 
 
 class Article(NamedTuple):
@@ -40,6 +42,20 @@ class Article(NamedTuple):
     @property
     def content_hash(self) -> str:
         return digest(list(self))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a language model was given and what it answered, in its own tokens."""
+
+    read: int = 0
+    written: int = 0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.read + other.read, self.written + other.written)
+
+    def __sub__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.read - other.read, self.written - other.written)
 
 
 class Enrichment(NamedTuple):
@@ -89,8 +105,8 @@ def article_of(document: Document) -> Article:
         part.text
         for part in document.parts
         if part.path != _HEADER
-        and _is_as_wide(part, document.visibility, document.principals)
-        and _is_as_wide(part, header.visibility, header.principals)
+        and is_as_wide(part, document.visibility, document.principals)
+        and is_as_wide(part, header.visibility, header.principals)
     ]
     language = document.metadata.get("language") or document.metadata.get("locale") or ""
     return Article(document.title, "\n\n".join(texts), str(language))
@@ -118,7 +134,8 @@ def _header(document: Document) -> Part:
     return Part(path=_HEADER, role="header", text="", visibility=document.visibility, principals=document.principals)
 
 
-def _is_as_wide(part: Part, visibility: Visibility, principals: Sequence[str]) -> bool:
+def is_as_wide(part: Part, visibility: Visibility, principals: Sequence[str]) -> bool:
+    """Whether everybody may read a part who may read what has this visibility and these principals."""
     if part.visibility is Visibility.PUBLIC:
         return True
     return part.visibility is visibility and sorted(part.principals) == sorted(principals)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from sync_assets.documents import Document
 from sync_assets.enrichment import Enrichment, article_of, combined_text, enriched, with_keywords
 from sync_assets.enrichment.enricher import Enricher
+from sync_assets.enrichment.summaries import to_summarise, with_summary
+from sync_assets.enrichment.summariser import open_kept_summaries
 from sync_assets.ledger import AppliedDocument, KnownDocument
 from sync_assets.services import Services
 from sync_assets.sources import Source, live_record_ids
@@ -95,10 +97,28 @@ def _groups(
     ]
     hashes = [article_of(document).content_hash for document in documents]
     enrichments = enricher.known(tenant, hashes)
+    documents = _with_summaries(services, stream, tenant, documents)
     for document, content_hash in zip(documents, hashes, strict=True):
         key = document.document_id
         held = [store.get(key) for store in applied]
         yield _group(document, enrichments.get(content_hash), known.get(key), held)
+
+
+def _with_summaries(services: Services, stream: Stream, tenant: str, documents: list[Document]) -> list[Document]:
+    """The documents with the summaries that they were given; nobody is asked for others."""
+    options = stream.summaries
+    if options is None:
+        return documents
+    with open_kept_summaries(services, options) as summaries:
+        wanted = [to_summarise(document, options.max_characters) for document in documents]
+        known = summaries.known(tenant, [of.article.content_hash for of in wanted if of is not None])
+        name = summaries.summariser.name
+    return [
+        with_summary(document, of, text, name)
+        if of is not None and (text := known.get(of.article.content_hash))
+        else document
+        for document, of in zip(documents, wanted, strict=True)
+    ]
 
 
 def _group(

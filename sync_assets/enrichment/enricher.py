@@ -1,27 +1,28 @@
-"""Keywords that were paid for once are never paid for again: the table `enrichments`, and asking for what it lacks.
+"""Keywords that were paid for once are never paid for again: the table `enrichments`.
 
-Keyed by tenant and by everything that an extractor is given, so that equal texts, renamed ids and repeated runs cost
-nothing. What was adopted from an older store counts for every extractor. Two processes that lack the same text at the
-same moment both ask; the first answer that is stored stands for both.
+What was adopted from an older store counts for every extractor. How what it lacks is asked for is in `asking.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from sync_assets.enrichment import Article, Enrichment, EnrichmentError, Extractor, ExtractorUnreachable, combined_text
+from sync_assets.enrichment import Article, Enrichment, EnrichmentError, Extractor, combined_text
+from sync_assets.enrichment.asking import AskedOnce
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import Ledger
 from sync_assets.ledger import tables as t
+from sync_assets.ledger.arrays import any_of
 from sync_assets.services import Services
 from sync_assets.settings import Settings
 
-ADOPTED = "adopted"
+if TYPE_CHECKING:
+    from sync_assets.enrichment.chat import OpenAiChat
 
-# Times in a row that an extractor could not be reached after which it is not asked again in the same run.
-_GIVE_UP_AFTER = 3
+ADOPTED = "adopted"
 
 
 def open_extractor(settings: Settings) -> Extractor:
@@ -34,12 +35,27 @@ def open_extractor(settings: Settings) -> Extractor:
         from sync_assets.enrichment.local import LocalExtractor
 
         return LocalExtractor()
-    if settings.llm_model is None:
-        raise SettingsError("SYNC_ASSETS_LLM_URL is set, and SYNC_ASSETS_LLM_MODEL is not.", "Name the model.")
     from sync_assets.enrichment.llm import LlmExtractor
 
-    key = settings.llm_api_key
-    return LlmExtractor(settings.llm_url, settings.llm_model, key.get_secret_value() if key else None)
+    return LlmExtractor(open_chat(settings, settings.llm_model))
+
+
+def open_chat(settings: Settings, model: str | None) -> "OpenAiChat":
+    """A model of the API that the settings name.
+
+    Raises:
+        SettingsError: the settings name no API, or there is no name of a model.
+    """
+    if settings.llm_url is None:
+        raise SettingsError(
+            "A language model is asked for, and SYNC_ASSETS_LLM_URL is not set.", "Name its API (https://host/v1)."
+        )
+    if model is None:
+        raise SettingsError("SYNC_ASSETS_LLM_URL is set, and SYNC_ASSETS_LLM_MODEL is not.", "Name the model.")
+    from sync_assets.enrichment.chat import OpenAiChat
+
+    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else None
+    return OpenAiChat(settings.llm_url, model, key, settings.model_requests_per_minute)
 
 
 @contextmanager
@@ -52,20 +68,19 @@ def open_enricher(services: Services) -> Iterator["Enricher"]:
         extractor.close()
 
 
-class Enricher:
+class Enricher(AskedOnce[Enrichment]):
     """The table `enrichments`, and the extractor of one run."""
 
     def __init__(self, ledger: Ledger, extractor: Extractor) -> None:
+        super().__init__(extractor.at_once)
         self._ledger = ledger
         self._extractor = extractor
-        self._failures = 0
 
     def known(self, tenant: str, hashes: Sequence[str]) -> dict[str, Enrichment]:
-        """Stored enrichments by `Article.content_hash`, of those that have one; asks no extractor."""
         table = t.enrichments
         query = sa.select(table).where(
             table.c.tenant == tenant,
-            table.c.content_hash == sa.any_(sa.bindparam(None, list(hashes), type_=sa.ARRAY(sa.Text))),
+            table.c.content_hash == any_of(hashes),
             table.c.extractor.in_([ADOPTED, self._extractor.name]),
         )
         # Adopted ones come last, and stand.
@@ -73,34 +88,14 @@ class Enricher:
         with self._ledger.transaction() as connection:
             return {row.content_hash: Enrichment(row.keywords, row.combined_text) for row in connection.execute(query)}
 
-    def enrich(
-        self, tenant: str, articles: Sequence[Article]
-    ) -> tuple[dict[str, Enrichment], dict[str, EnrichmentError]]:
-        """Enrichments of all articles by content hash, new ones stored batch by batch; and why others have none."""
-        by_hash = {article.content_hash: article for article in articles}
-        found = self.known(tenant, list(by_hash))
-        missing = [content_hash for content_hash in by_hash if content_hash not in found]
-        failed: dict[str, EnrichmentError] = {}
-        for start in range(0, len(missing), self._extractor.at_once):
-            batch = missing[start : start + self._extractor.at_once]
-            if self._failures >= _GIVE_UP_AFTER:
-                error = ExtractorUnreachable(
-                    f"The extractor was not asked after it could not be reached {self._failures} times in a row."
-                )
-                failed.update(dict.fromkeys(batch, error))
-                continue
-            new: dict[str, Enrichment] = {}
-            results = self._extractor.extract([by_hash[content_hash] for content_hash in batch])
-            for content_hash, result in zip(batch, results, strict=True):
-                self._failures = self._failures + 1 if isinstance(result, ExtractorUnreachable) else 0
-                if isinstance(result, EnrichmentError):
-                    failed[content_hash] = result
-                else:
-                    new[content_hash] = Enrichment(result, combined_text(by_hash[content_hash].title, result))
-            store(self._ledger, tenant, self._extractor.name, new)
-            # Another process may have been first: what is stored stands.
-            found.update(self.known(tenant, list(new)))
-        return found, failed
+    def _ask(self, articles: Sequence[Article]) -> list[Enrichment | EnrichmentError]:
+        return [
+            found if isinstance(found, EnrichmentError) else Enrichment(found, combined_text(article.title, found))
+            for article, found in zip(articles, self._extractor.extract(articles), strict=True)
+        ]
+
+    def _store(self, tenant: str, made: Mapping[str, Enrichment]) -> None:
+        store(self._ledger, tenant, self._extractor.name, made)
 
 
 def store(ledger: Ledger, tenant: str, extractor: str, enrichments: Mapping[str, Enrichment]) -> None:

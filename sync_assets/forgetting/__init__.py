@@ -13,7 +13,7 @@ from sync_assets.forgetting.history import partitions, previews, runs_in_progres
 from sync_assets.forgetting.place import Documents, Outcome, Place, erase
 from sync_assets.forgetting.rows import (
     attachments,
-    cached_vectors,
+    cached_texts,
     documents_in_ledger,
     keywords,
     support_database,
@@ -33,7 +33,7 @@ def document_places(services: Services, documents: Documents) -> list[Place]:
         # Found by the files, so before them; and the cache by what is left in files and ledger, so after them.
         keywords(services, documents),
         documents_in_files(services, documents),
-        cached_vectors(services, documents),
+        cached_texts(services, documents),
         attachments(services, documents),
         documents_in_ledger(services, documents),
     ]

@@ -73,13 +73,15 @@ def keywords(services: Services, documents: Documents) -> Place:
     return Place("keywords", lambda: _count(services, [(t.enrichments, condition())]), erase)
 
 
-def cached_vectors(services: Services, documents: Documents) -> Place:
-    """Cached vectors of texts that no other document of the tenant has, in its collections or in its files.
+def cached_texts(services: Services, documents: Documents) -> Place:
+    """Cached vectors and summaries whose text no other document of the tenant has, in its collections or in its files.
 
     Those of earlier versions are among them, whose texts nobody has any more.
     """
 
-    def orphans(connection: sa.Connection) -> sa.ColumnElement[bool]:
+    hashes = {t.embedding_cache: t.embedding_cache.c.content_hash, t.summaries: t.summaries.c.text_hash}
+
+    def orphans(connection: sa.Connection) -> dict[sa.Table, sa.ColumnElement[bool]]:
         kept = sa.Table(
             "kept_texts",
             sa.MetaData(),
@@ -96,18 +98,23 @@ def cached_vectors(services: Services, documents: Documents) -> Place:
         for page in texts_in_files(services, documents.tenant, documents):
             rows = [{"content_hash": one} for one in page]
             connection.execute(insert(kept).on_conflict_do_nothing(), rows)
-        cached = t.embedding_cache.c
-        held = sa.exists().where(kept.c.content_hash == cached.content_hash)
-        return (cached.tenant == documents.tenant) & ~held
+        return {
+            table: (table.c.tenant == documents.tenant) & ~sa.exists().where(kept.c.content_hash == text_hash)
+            for table, text_hash in hashes.items()
+        }
 
     def count() -> int:
         with services.ledger.transaction() as connection:
-            query = sa.select(sa.func.count()).select_from(t.embedding_cache).where(orphans(connection))
-            return connection.scalar(query) or 0
+            queries = (
+                sa.select(sa.func.count()).select_from(table).where(orphan)
+                for table, orphan in orphans(connection).items()
+            )
+            return sum(connection.scalar(query) or 0 for query in queries)
 
     def erase() -> None:
         with services.ledger.transaction() as connection:
-            connection.execute(sa.delete(t.embedding_cache).where(orphans(connection)))
+            for table, orphan in orphans(connection).items():
+                connection.execute(sa.delete(table).where(orphan))
 
     return Place("embedding cache", count, erase)
 

@@ -203,6 +203,18 @@ enrichments = Table(
     comment="Keywords that were ever derived, by the text they were derived from",
 )
 
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("content_hash", Text, primary_key=True, comment="of all that the summariser was given"),
+    Column("summariser", Text, primary_key=True, comment="with all that its summaries depend on beside the text"),
+    Column("text", Text, nullable=False, comment="empty where there is nothing to tell"),
+    Column("text_hash", Text, nullable=False, comment="as of a chunk that holds it"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Summaries that were ever made, by the text they were made of",
+)
+
 files = Table(
     "files",
     metadata,

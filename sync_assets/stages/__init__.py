@@ -17,6 +17,7 @@ from sync_assets.batches import Batch, FileLayout, Grain, Partition, Stage
 from sync_assets.chunking import ChunkLimits
 from sync_assets.clock import utc_now
 from sync_assets.embedding import ModelFingerprint
+from sync_assets.enrichment.summaries import Summaries
 from sync_assets.hashing import SetDigest, digest
 from sync_assets.ledger import QuarantinedRecord, StreamRef, WindowState
 from sync_assets.processors import ProcessorUse
@@ -46,6 +47,7 @@ class Stream:
         attachments: read the files that its documents name, within these limits; None leaves them unread.
         processors: what each part passes through before it is stored (`processors/`).
         keywords: derive keywords for its documents (`enrichment/`).
+        summaries: how its documents are summarised; None for not.
         graph: the stage whose files feed the knowledge graph; None for none.
     """
 
@@ -61,6 +63,7 @@ class Stream:
     attachments: "Limits | None" = None
     processors: tuple[ProcessorUse, ...] = ()
     keywords: bool = False
+    summaries: Summaries | None = None
     graph: Literal["chunks", "documents"] | None = None
 
     def of(self, tenant: str) -> StreamRef:
@@ -84,8 +87,9 @@ class Context:
 
     Attributes:
         no_limits: whether more may be embedded than the settings allow.
-        spared: in a rehearsal, which fetches no file and derives no keywords, counts those `files` and `keywords`; None
-            in a run.
+        spared: in a rehearsal, which fetches no file, derives no keywords and asks no language model for a summary,
+            counts those `files`, `keywords` and `summaries`, with their `summary_tokens_read` and
+            `summary_tokens_written`; None in a run.
     """
 
     services: Services

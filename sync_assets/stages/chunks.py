@@ -11,7 +11,7 @@ from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Document, Visibi
 from sync_assets.hashing import text_hash
 from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
-from sync_assets.stages.documents import document_of
+from sync_assets.stages.document_rows import document_of
 from sync_assets.stages.findings import ChunkRules
 
 STAGE = "chunks"

@@ -1,24 +1,22 @@
 """Documents: raw records in platform-neutral form, told apart from what the ledger knows.
 
 What is older than the ledger's version is left out. What is unchanged keeps the ledger's version, so that a repeated
-run is the same to everything downstream. Where the stream reads attachments or has keywords, documents get them here;
-one that lacks some goes on without, and is in quarantine until it has them.
+run is the same to everything downstream. Where the stream reads attachments, or has keywords or summaries, documents
+get them here; one that lacks some goes on without, and is in quarantine until it has them.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from pydantic import ValidationError
 
-from sync_assets.batches import Batch, BatchWriter, Partition, dump_json, load_json
+from sync_assets.batches import Batch, BatchWriter, Partition
 from sync_assets.documents import (
     DOCUMENT_SCHEMA,
     Document,
-    Part,
     Record,
     Standing,
     Version,
@@ -27,7 +25,6 @@ from sync_assets.documents import (
     is_stale,
     next_floor,
 )
-from sync_assets.enrichment import article_of, enriched
 from sync_assets.hashing import SetDigest
 from sync_assets.ledger import DocumentRow, KnownDocument
 from sync_assets.ledger.files import name_files
@@ -35,17 +32,21 @@ from sync_assets.ledger.forgotten import forgotten_records
 from sync_assets.processors import processed
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
+from sync_assets.stages.document_rows import row_of
+from sync_assets.stages.enriching import Enriching, open_enriching
 from sync_assets.stages.findings import DocumentRules
 from sync_assets.stages.raw import digest_rows, records_of
-
-if TYPE_CHECKING:
-    from sync_assets.enrichment.enricher import Enricher
 
 STAGE = "documents"
 
 
 def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
-    """Turn records into documents, one row each, tombstones included; bad records go to quarantine."""
+    """Turn records into documents, one row each, tombstones included; bad records go to quarantine.
+
+    Raises:
+        SettingsError: a setting of the stream's language model is missing.
+        LimitError: summaries would cost more than the settings allow; none was asked for.
+    """
     report = Report.after(context, "raw", STAGE, raw.partitions)
     desk = QuarantineDesk(context, report)
     rules = DocumentRules()
@@ -54,23 +55,22 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     held_of = cache(
         lambda tenant: {one.record_id for one in context.services.ledger.quarantined(*context.stream.of(tenant))}
     )
-    with _accounts(context) as account_of, _enricher(context) as enricher:
+    with _accounts(context) as account_of, open_enriching(context) as enriching:
+        if enriching.is_limited:
+            _refuse_beyond_limits(context, raw, account_of, enriching)
         read = {partition: SetDigest() for partition in raw.partitions}
         for partition, table in raw.pages():
             tenant = partition.tenant
             held = held_of(tenant)  # before any of them is released
             for row in digest_rows(table):
                 read[partition].add(row)
-            forgotten = forgotten_records(
-                context.services.ledger, context.stream.of(tenant), table["record_id"].to_pylist()
-            )
-            records = [record for record in records_of(table) if record.record_id not in forgotten]
+            records = _remembered(context, tenant, table)
             documents, failed = _parse(context, account_of(tenant), records)
             named = _files_of(context, documents)
             failed |= _attach(context, tenant, account_of(tenant), documents, report)
             failed |= _process(context, documents)
-            if enricher is not None:
-                failed |= _enrich(enricher, tenant, documents, context.spared)
+            stale = _stale(context, tenant, records, documents) if enriching.summarises else ()
+            failed |= enriching.enrich(partition, documents, stale, report)
             with context.services.ledger.lock("documents", *context.stream.of(tenant)):
                 rows = _compare(context, partition, records, documents, report)
                 files = {row["record_id"]: named.get(row["record_id"], []) for row in rows}
@@ -92,16 +92,28 @@ def _accounts(context: Context) -> Iterator[Callable[[str], Source]]:
         yield cache(lambda tenant: stack.enter_context(context.services.tenants.open(context.stream.source, tenant)))
 
 
-@contextmanager
-def _enricher(context: Context) -> Iterator["Enricher | None"]:
-    """None where the stream has no keywords."""
-    if not context.stream.keywords:
-        yield None
-        return
-    from sync_assets.enrichment.enricher import open_enricher
+def _refuse_beyond_limits(
+    context: Context, raw: Batch, account_of: Callable[[str], Source], enriching: Enriching
+) -> None:
+    """Count the summaries that this batch lacks, before any is asked for.
 
-    with open_enricher(context.services) as enricher:
-        yield enricher
+    Raises:
+        LimitError: they cost more than the settings allow.
+    """
+    for partition, table in raw.pages():
+        tenant = partition.tenant
+        records = _remembered(context, tenant, table)
+        documents, _ = _parse(context, account_of(tenant), records)
+        _process(context, documents)
+        enriching.expect(tenant, documents, _stale(context, tenant, records, documents))
+    enriching.refuse_beyond_limits()
+
+
+def _remembered(context: Context, tenant: str, table: pa.Table) -> list[Record]:
+    """The records of a page without those that are to stay away."""
+    ids = table["record_id"].to_pylist()
+    forgotten = forgotten_records(context.services.ledger, context.stream.of(tenant), ids)
+    return [record for record in records_of(table) if record.record_id not in forgotten]
 
 
 def _files_of(context: Context, documents: dict[str, Document | None]) -> dict[str, list[str]]:
@@ -146,25 +158,19 @@ def _process(context: Context, documents: dict[str, Document | None]) -> dict[st
     return failed
 
 
-def _enrich(
-    enricher: "Enricher", tenant: str, documents: dict[str, Document | None], spared: Counter[str] | None
-) -> dict[str, str]:
-    """Give a page's documents their keywords; returns reasons by record id for those that stay without."""
-    articles = {record_id: article_of(document) for record_id, document in documents.items() if document is not None}
-    if spared is None:
-        found, failed = enricher.enrich(tenant, list(articles.values()))
-    else:
-        hashes = {article.content_hash for article in articles.values()}
-        found, failed = enricher.known(tenant, list(hashes)), {}
-        spared["keywords"] += len(hashes - found.keys())
-    reasons: dict[str, str] = {}
-    for record_id, article in articles.items():
-        document, key = documents[record_id], article.content_hash
-        if key in failed:
-            reasons[record_id] = str(failed[key])
-        elif document is not None and key in found:
-            documents[record_id] = enriched(document, found[key])
-    return reasons
+def _stale(context: Context, tenant: str, records: Sequence[Record], documents: dict[str, Document | None]) -> set[str]:
+    """Record ids of what is older than the ledger's version, as far as is known before the comparison."""
+    ref = context.stream.of(tenant)
+    ids = {record_id: document_id(ref.tenant, ref.source, record_id) for record_id in documents}
+    known = context.services.ledger.known_documents(ref, list(ids.values()))
+    stale: set[str] = set()
+    for record in records:
+        standing = known.get(ids.get(record.record_id, ""))
+        if standing is not None and is_stale(_version(record, standing), standing.standing):
+            stale.add(record.record_id)
+        else:
+            stale.discard(record.record_id)
+    return stale
 
 
 def _parse(
@@ -185,7 +191,7 @@ def _parse(
 
 
 def parse(account: Source, stream: str, record: Record) -> Document:
-    """The document of a record that is not deleted, without keywords.
+    """The document of a record that is not deleted, without keywords and summary.
 
     Raises:
         ValueError: the record can't be read; the text says why, without the value.
@@ -260,7 +266,7 @@ def _compare(
                         "link": document.url,
                     },
                 )
-        rows.append(_row(context, partition, record, identity, version, document, hashes))
+        rows.append(row_of(context, partition, record, identity, version, document, hashes))
     context.services.ledger.record_documents(ref, list(news.values()))
     return rows
 
@@ -302,54 +308,3 @@ def _change(
         return "added"
     same = (standing.content_hash, standing.metadata_hash) == hashes
     return "unchanged" if same and standing.standing.modified_at == version.modified_at else "changed"
-
-
-def _row(
-    context: Context,
-    partition: Partition,
-    record: Record,
-    identity: str,
-    version: Version,
-    document: Document | None,
-    hashes: tuple[str | None, str | None],
-) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "partition": partition.key,
-        "tenant": partition.tenant,
-        "source": context.stream.source,
-        "stream": context.stream.name,
-        "document_id": identity,
-        "record_id": record.record_id,
-        "deleted": document is None,
-        **version.model_dump(),
-    }
-    if document is None:
-        return row
-    return {
-        **row,
-        "title": document.title,
-        "url": document.url,
-        "visibility": document.visibility.value,
-        "principals": document.principals,
-        "parts": [{**part.model_dump(mode="json"), "metadata": dump_json(part.metadata)} for part in document.parts],
-        "metadata": dump_json(document.metadata),
-        "graph": dump_json(document.told.model_dump(mode="json")) if document.told else None,
-        "content_hash": hashes[0],
-        "metadata_hash": hashes[1],
-    }
-
-
-def document_of(row: dict[str, Any]) -> Document:
-    """The document of a row that is no tombstone."""
-    return Document(
-        tenant=row["tenant"],
-        source=row["source"],
-        stream=row["stream"],
-        record_id=row["record_id"],
-        title=row["title"],
-        url=row["url"],
-        visibility=row["visibility"],
-        principals=row["principals"],
-        parts=[Part(**{**part, "metadata": load_json(part["metadata"])}) for part in row["parts"]],
-        metadata=load_json(row["metadata"]),
-    )

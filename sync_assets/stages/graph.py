@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from sync_assets.batches import Batch, Partition, load_json
 from sync_assets.documents import GRAPH_FIELD, Told, Version, Visibility
+from sync_assets.enrichment.summaries import SUMMARY
 from sync_assets.errors import GraphRefusal
 from sync_assets.graph.applying import Change, apply_changes
 from sync_assets.graph.evidence import Text
@@ -147,13 +148,15 @@ def _change(rows: list[dict[str, Any]]) -> Change:
 
 
 def _texts(rows: list[dict[str, Any]]) -> Iterator[Text]:
+    """All texts but summaries, which are no evidence: they say again what others say, or what nobody said."""
     for row in rows:
         if "parts" not in row:
-            if row["chunk_id"] is not None:
+            if row["chunk_id"] is not None and row["role"] != SUMMARY:
                 yield _text(row, row["chunk_id"])
             continue
         for part in row["parts"] or []:
-            yield _text(part, None)
+            if part["role"] != SUMMARY:
+                yield _text(part, None)
 
 
 def _text(row: dict[str, Any], chunk_id: str | None) -> Text:

@@ -3,13 +3,25 @@
 What belongs here: the count and the refusal. Which limits there are is in `settings.py`.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import pyarrow as pa
 
 from sync_assets.batches import Batch
 from sync_assets.embedding.missing import MissingTexts, Texts
+from sync_assets.enrichment import Tokens
 from sync_assets.errors import LimitError
 from sync_assets.services import Services
 from sync_assets.stages import Context, Stream
+
+
+class Asked(NamedTuple):
+    """How many summaries a language model is asked for, and about how many tokens that is."""
+
+    documents: int
+    tokens: Tokens
+
 
 _GO_ON = (
     "Look at `sync-assets plan`; raise the limit, or sync with --no-limits (tag `sync_assets/no_limits` in the UI)."
@@ -59,6 +71,34 @@ def check_limits(services: Services, stream: Stream, found: Texts, remedy: str =
     if settings.max_cost is not None and cost > settings.max_cost:
         raise LimitError(
             f"{what} for {cost:.2f} US dollars, more than SYNC_ASSETS_MAX_COST={settings.max_cost:g} allows.", remedy
+        )
+
+
+def summary_tokens(counts: Mapping[str, int]) -> Tokens:
+    """Those that stand among the counts of a stage's report or of a rehearsal."""
+    return Tokens(counts.get("summary_tokens_read", 0), counts.get("summary_tokens_written", 0))
+
+
+def summaries_cost(services: Services, stream: Stream, tokens: Tokens) -> float:
+    """US dollars for some tokens of what summarises a stream's documents."""
+    settings, options = services.settings, stream.summaries
+    model = options.paid_model(settings.llm_model) if options else None
+    return settings.llm_price(model, tokens.read, tokens.written)
+
+
+def check_summaries(services: Services, stream: Stream, found: Asked) -> None:
+    """Compare what one run would ask a language model for with the limit of cost.
+
+    Raises:
+        LimitError: naming the limit, and what was found.
+    """
+    settings = services.settings
+    cost = summaries_cost(services, stream, found.tokens)
+    if settings.max_cost is not None and cost > settings.max_cost:
+        raise LimitError(
+            f"{stream.source}/{stream.name}: {found.documents} documents to summarise for about {cost:.2f} US dollars, "
+            f"more than SYNC_ASSETS_MAX_COST={settings.max_cost:g} allows.",
+            _GO_ON,
         )
 
 

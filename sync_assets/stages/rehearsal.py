@@ -1,7 +1,7 @@
 """A rehearsal of the chain: the stages themselves, with a ledger that forgets, up to where something would be written.
 
-Upstream is asked as in a run. No vector is computed, no file of a record is fetched, no keyword derived: those are
-counted.
+Upstream is asked as in a run. No vector is computed, no file of a record is fetched, no keyword derived, no language
+model asked for a summary: those are counted.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ class Rehearsed(NamedTuple):
     Attributes:
         reports: by stage and store; a store's report counts as `new` those of the `written` chunks that it lacks.
         texts: to embed.
-        spared: `files` that would be fetched and `keywords` that would be derived; what follows from them is not known.
+        spared: what `Context.spared` counts; what follows from files and keywords is not known.
     """
 
     reports: dict[str, Report]

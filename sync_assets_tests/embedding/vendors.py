@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
 from sync_assets.embedding.hash_embedder import HashEmbedder
+
+AnyVendor = TypeVar("AnyVendor", bound="Vendor")
 
 KEY = "pa-right"
 VOYAGE_DIMENSIONS = {"voyage-4": (256, 512, 1024, 2048), "voyage-3-lite": (512,), "voyage-9": (128,)}
@@ -61,7 +63,9 @@ def vector_of(text: str, dimension: int, kind: str = "document") -> np.ndarray:
     return HashEmbedder(dimension).embed([prompted])[0] * 2
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """What every vendor's server does; how it answers is in `_answer`."""
+
     vendor: Vendor
     protocol_version = "HTTP/1.1"
 
@@ -100,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-class _Voyage(_Handler):
+class _Voyage(Handler):
     def _answer(self, body: dict[str, Any], failure: int | None) -> None:
         if self.path != "/v1/embeddings":
             return self._refuse(404, "Not Found")
@@ -144,7 +148,7 @@ class _Voyage(_Handler):
         self._send(status, {"detail": detail})
 
 
-class _Bedrock(_Handler):
+class _Bedrock(Handler):
     def _answer(self, body: dict[str, Any], failure: int | None) -> None:
         path = unquote(urlsplit(self.path).path)
         if f"Credential={KEY}/" not in self.headers.get("Authorization", ""):
@@ -197,7 +201,7 @@ def _summary(name: str) -> dict[str, Any]:
 @contextmanager
 def voyage() -> Iterator[Vendor]:
     """Voyage; its `url` ends in `/v1`."""
-    with _running(_Voyage) as vendor:
+    with running(_Voyage, Vendor()) as vendor:
         vendor.url += "/v1"
         yield vendor
 
@@ -205,13 +209,13 @@ def voyage() -> Iterator[Vendor]:
 @contextmanager
 def bedrock() -> Iterator[Vendor]:
     """Bedrock's two services at one address; the access key is `KEY`."""
-    with _running(_Bedrock) as vendor:
+    with running(_Bedrock, Vendor()) as vendor:
         yield vendor
 
 
 @contextmanager
-def _running(handler: type[_Handler]) -> Iterator[Vendor]:
-    vendor = Vendor()
+def running(handler: type[Handler], vendor: AnyVendor) -> Iterator[AnyVendor]:
+    """A server on a port of its own, whose address the vendor gets."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (handler,), {"vendor": vendor}))
     vendor.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -21,6 +21,7 @@ from sync_assets.enrichment import (
     combined_text,
     enricher,
 )
+from sync_assets.enrichment.chat import OpenAiChat
 from sync_assets.enrichment.coverage import coverage
 from sync_assets.enrichment.llm import LlmExtractor
 from sync_assets.enrichment.local import LocalExtractor
@@ -265,7 +266,8 @@ def test_the_local_extractor_takes_any_text(title: str, text: str, language: str
 
 
 def llm(answer: Callable[[httpx.Request], httpx.Response]) -> Extractor:
-    return LlmExtractor("https://llm.example/v1", "tiny", "sesame", transport=httpx.MockTransport(answer))
+    chat = OpenAiChat("https://llm.example/v1", "tiny", "sesame", transport=httpx.MockTransport(answer))
+    return LlmExtractor(chat)
 
 
 def said(text: Any) -> httpx.Response:
@@ -306,7 +308,10 @@ def test_a_busy_language_model_is_asked_again_and_a_refusal_is_not_and_names_no_
         return httpx.Response(401, text="sesame is no key")
 
     (found,) = llm(refuse).extract([Article("a", "b", "")])
-    assert (len(asked), str(found).partition(" Check")[0]) == (1, "The language model answered with status 401.")
+    assert (len(asked), str(found).partition(" Check")[0]) == (
+        1,
+        "The language model's API refused the key with status 401.",
+    )
     assert "sesame" not in str(found)
 
 

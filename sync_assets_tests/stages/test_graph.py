@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import event
 
 from sync_assets.batches import BatchWriter, Partition
 from sync_assets.documents import GRAPH_FIELD
+from sync_assets.enrichment.summaries import Summaries
 from sync_assets.errors import GraphError
 from sync_assets.graph import tables as t
 from sync_assets.graph.applying import rebuild, settle
@@ -219,6 +221,19 @@ def test_a_text_with_a_nul_is_in_the_graph_and_a_rebuild_gives_the_same(world: W
 
 
 # Sweeps
+
+
+def test_a_summary_is_no_evidence(world: World) -> None:
+    world.chain.stream = replace(world.chain.stream, summaries=Summaries(max_characters=100))
+    said = "The pump of the second floor is as broken as #1 was. "
+    world.write("1", 0, "first")
+    world.write("2", 0, said * 5)
+    _, reports = world.sync(0)
+    assert (reports["documents"].total("summarised"), reports["chunks"].total("chunks")) == (1, 3)
+    with world.services.graph.transaction() as connection:
+        found = [row for edge in world.graph()[1] for row in evidence_of_edge(connection, world.tenant, edge.key, None)]
+    assert len(found) > 0
+    assert "summary" not in {row.place for row in found}
 
 
 def test_a_sweep_finds_what_the_graph_lacks_has_older_or_keeps_alive_and_fetches_nothing_else(world: World) -> None:
