@@ -14,6 +14,7 @@ from sync_assets.audit.stores import audit_collection
 from sync_assets.clock import utc_now
 from sync_assets.collections import Pair, as_it_was_made, is_kept, pairs_to_roll_back, pairs_to_switch, streams_of
 from sync_assets.collections.building import Built, fill
+from sync_assets.collections.judging import Judgement, judge, refuse_worse
 from sync_assets.errors import CollectionError, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import Holding, holding, lost_by_switching, switch_collections, unregister
@@ -25,10 +26,11 @@ _SHOWN = 3
 
 
 class Switched(NamedTuple):
-    """What took whose place, and what was done before to bring it in line."""
+    """What took whose place, what was done before to bring it in line, and what the golden set says of it."""
 
     pairs: list[Pair]
     built: Built
+    judgements: list[Judgement]
 
 
 class Dropped(NamedTuple):
@@ -38,11 +40,14 @@ class Dropped(NamedTuple):
     holding: Holding
 
 
-def switch(services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress) -> Switched:
+def switch(
+    services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress, force: bool = False
+) -> Switched:
     """Let the collections that were built for a name take the active ones' places, once they lack nothing.
 
     Args:
         streams: all that `defs/` configures.
+        force: do not ask the golden set whether searches would find less.
 
     Raises:
         CollectionError: nothing fits, or a check fails; nothing was switched.
@@ -50,17 +55,19 @@ def switch(services: Services, streams: Sequence[Stream], name: str, progress: P
         LedgerError: a sync writes for longer than SYNC_ASSETS_LOCK_TIMEOUT.
     """
     with services.ledger.lock("collections", name):
-        return _replace(services, streams, pairs_to_switch(services, streams, name), progress)
+        return _replace(services, streams, pairs_to_switch(services, streams, name), progress, judged=not force)
 
 
 def rollback(services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress) -> Switched:
     """Let the collections that were active before take their places again, once they are brought in line.
 
+    The golden set is not asked: whoever goes back has a reason.
+
     Raises:
         As `switch`.
     """
     with services.ledger.lock("collections", name):
-        return _replace(services, streams, pairs_to_roll_back(services, streams, name), progress)
+        return _replace(services, streams, pairs_to_roll_back(services, streams, name), progress, judged=False)
 
 
 def droppable(services: Services, streams: Sequence[Stream], physical_name: str, force: bool = False) -> list[Dropped]:
@@ -108,12 +115,21 @@ def drop(services: Services, streams: Sequence[Stream], physical_name: str, forc
     return found
 
 
-def _replace(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> Switched:
+def _replace(
+    services: Services,
+    streams: Sequence[Stream],
+    pairs: Sequence[Pair],
+    progress: Progress,
+    *,
+    judged: bool,
+) -> Switched:
     name = pairs[0].new.name
     targets = {pair.new.store: pair.new for pair in pairs}
     of_name = [as_it_was_made(stream, pairs[0].new) for stream in streams_of(streams, name)]
     built = fill(services, of_name, targets, progress)
     _refuse_damaged(services, of_name, pairs, progress)
+    judgements = [judge(services, pair, progress) for pair in pairs] if judged else []
+    refuse_worse(judgements, name)
     with ExitStack() as held:
         for store in sorted(targets):
             held.enter_context(services.ledger.switching(store, name))
@@ -124,7 +140,7 @@ def _replace(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair
     built.counts.update(last.counts)
     built.missing, built.failed, built.left_behind = last.missing, last.failed, last.left_behind
     built.seconds += last.seconds
-    return Switched(list(pairs), built)
+    return Switched(list(pairs), built, judgements)
 
 
 def _refuse_damaged(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> None:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from sync_assets.collections.building import Built, build, estimate
-from sync_assets.collections.comparing import Question, compare, titles_as_questions
+from sync_assets.collections.comparing import Question, compare, questions_about
 from sync_assets.collections.switching import drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
@@ -563,7 +563,7 @@ def test_a_comparison_asks_as_a_search_does(world: World, monkeypatch: pytest.Mo
 
 def test_a_comparison_counts_and_asks_both(world: World) -> None:
     world.build()
-    questions = titles_as_questions(world.services, world.active())
+    questions = questions_about(world.services, world.active(), [])
     asked = [question for question in questions if question.tenant == world.tenant]
     assert sorted(question.text for question in asked) == ["Ticket 0", "Ticket 1", "Ticket 3"]
     found = compare(world.services, world.active(), world.inactive(), asked)
