@@ -92,7 +92,7 @@ def _parsed(path: Path) -> dict[str, list[_Entry]]:
             f"{path}, line {line}: not valid YAML.", "Quote texts that contain ': ' or begin with a sign."
         ) from None
     try:
-        return _File.validate_python(content or {})
+        return _File.validate_python({} if content is None else content)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "top"

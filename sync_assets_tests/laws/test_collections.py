@@ -1,6 +1,7 @@
 """Law 6 under change: a collection is built beside the active one, and takes its place without a gap or a mixture."""
 
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +15,17 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from sync_assets.collections import Pair
 from sync_assets.collections.building import Built, build, estimate
 from sync_assets.collections.comparing import Question, compare, questions_about
-from sync_assets.collections.switching import drop, droppable, rollback, switch
+from sync_assets.collections.judging import Change, Judgement, judge, refuse_worse
+from sync_assets.collections.switching import Switched, drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
 from sync_assets.forgetting import Documents
 from sync_assets.forgetting.stores import documents_in_stores
+from sync_assets.golden.measures import Interval
 from sync_assets.ledger import Ledger, NewCollection, RegisteredCollection
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.beside import BesideLedger
@@ -72,8 +76,8 @@ class World:
     def build(self, **options: Any) -> Built:
         return build(self.services, [self.chain.stream], self.name, **{"chunk_tokens": PIECES, **options})
 
-    def switch(self) -> None:
-        switch(self.services, [self.chain.stream], self.name)
+    def switch(self, **options: Any) -> Switched:
+        return switch(self.services, [self.chain.stream], self.name, **options)
 
     def rollback(self) -> None:
         rollback(self.services, [self.chain.stream], self.name)
@@ -542,6 +546,52 @@ def test_nothing_is_built_in_a_precision_that_passed_no_check(world: World) -> N
         with pytest.raises(SettingsError, match="sync-assets models check all-MiniLM-L6-v2`"):
             act(world.services, [world.chain.stream], world.name, model="all-MiniLM-L6-v2@bfloat16")
     assert world.collections() == [world.active()]
+
+
+def test_a_switch_after_which_searches_would_find_less_is_refused(world: World) -> None:
+    world.chain = replace(world.chain, stream=replace(world.chain.stream, model="hash-512"))
+    world.name, world.chain.stream = "judged", replace(world.chain.stream, collection="judged")
+    # Texts of the same few words, which a model of three dimensions does not tell apart.
+    vocabulary = ("fax", "toner", "paper", "tray", "lamp", "cable", "door", "switch")
+    texts = list(itertools.islice(itertools.combinations(vocabulary, 5), 24))
+    asked = {f"q{number}": " ".join(reversed(words)) for number, words in enumerate(texts)}
+    for number, words in enumerate(texts):
+        world.write(f"q{number}", " ".join(words))
+    world.sync()
+    golden = world.services.settings.home / "golden.yaml"
+    entries = [{"question": text, "documents": [f"{world.tenant}_freshdesk_{one}"]} for one, text in asked.items()]
+    golden.write_text(json.dumps({world.tenant: entries}))
+    try:
+        world.build(model="hash-3", chunk_tokens=64)
+        old, new = world.active(), world.inactive()
+        judged = judge(world.services, Pair(old, new))
+        (mrr,) = [one for one in judged.worse if one.measure == "MRR"]
+        assert mrr.before == 1
+        with pytest.raises(CollectionError) as refused:
+            world.switch()
+        said = str(refused.value)
+        assert f"Searches of {world.store} would find less, by the 24 questions of the golden set:" in said
+        assert f"MRR 1.000 -> {mrr.after:.3f} (difference {mrr.difference.low:.3f} to" in said
+        assert "`sync-assets collections compare judged`" in said
+        assert world.active().id == old.id
+
+        assert world.switch(force=True).judgements == []
+        assert world.active().id == new.id
+        world.rollback()
+        drop(world.services, [world.chain.stream], new.collection.name, force=True)
+        world.build(model="hash-500", chunk_tokens=64)
+        (judgement,) = world.switch().judgements
+        assert (judgement.questions, judgement.worse) == (24, [])
+        assert world.active().collection.dimension == 500
+    finally:
+        golden.unlink()
+
+
+def test_a_few_questions_hold_up_no_switch() -> None:
+    worse = Change("MRR", 1.0, 0.2, Interval(-0.8, -0.9, -0.7))
+    refuse_worse([Judgement("qdrant", 19, [worse])], "tickets")
+    with pytest.raises(CollectionError, match=r"Searches of qdrant .* 20 questions"):
+        refuse_worse([Judgement("qdrant", 20, [worse])], "tickets")
 
 
 def test_a_comparison_asks_as_a_search_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
