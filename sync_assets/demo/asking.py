@@ -57,14 +57,19 @@ def ask(services: Services) -> list[Answers]:
 
 
 def print_asked(out: Console, answers: Sequence[Answers]) -> None:
-    """For each store a table, and whether hybrid search is at least as good as the better one of the others."""
+    """For each store a table, and whether hybrid search is at least as good as the better one of the others.
+
+    It is where its mean is not below the other's. Where it is below, and the interval of the difference holds 0, other
+    such questions might say the opposite.
+    """
     out.print("\nQuestions of the demo company, with 95 % bootstrap intervals (`sync-assets golden measure`):")
     for one in answers:
         print_answers(one)
         for name in _TOLD:
             others = {mode: scores[name] for mode, scores in one.scores.items() if mode != "hybrid"}
             best, gain = better(others), one.gain(name)
-            verdict = "at least as good as" if gain.mean >= 0 else "[red]less good than[/red]"
+            less = "[red]less good than[/red]" if gain.high < 0 else "not told apart from"
+            verdict = "at least as good as" if gain.mean >= 0 else less
             out.print(
                 f"{name}: hybrid is {verdict} {best}, the better of dense and lexical: difference of the means "
                 f"{gain.mean:+.3f}, interval {gain.low:+.3f} to {gain.high:+.3f}",
