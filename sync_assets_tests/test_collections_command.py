@@ -1,4 +1,4 @@
-"""`sync-assets collections` as a user runs it, from the first look to the last drop; and the golden set it is judged by."""
+"""`sync-assets collections` as a user runs it, from the first look to the last drop; and what the golden set says."""
 
 import json
 import re
