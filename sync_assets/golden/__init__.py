@@ -7,14 +7,14 @@ in `measuring.py`.
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from sync_assets.documents import Visibility
 from sync_assets.services import Services
 from sync_assets.vector_stores import Audience
 
 
-class GoldenQuestion(BaseModel):
+class GoldenQuestion(BaseModel, frozen=True):
     """A question, and what answers it.
 
     Attributes:
@@ -23,8 +23,6 @@ class GoldenQuestion(BaseModel):
         visibility: on whose behalf it is asked, `public` or `internal`, with `principals` as a search has them.
         origin: where it is from: `golden.yaml`, or the relations that it was mined from.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     tenant: str
     text: str
