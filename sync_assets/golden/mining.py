@@ -26,7 +26,7 @@ _FEWEST_WORDS = 3
 def mine(services: Services, tenant: str) -> list[GoldenQuestion]:
     """Questions in the words of the tickets' titles; of more than 300 always the same ones.
 
-    Tickets with one title make one question, and answer it as little as any of them does.
+    Tickets with the same title make one question, and none of them is an answer to it.
 
     Raises:
         GraphError: the graph's database is out of reach.
