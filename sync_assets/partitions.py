@@ -16,8 +16,11 @@ TENANTS_TAG = "sync_assets/tenants"
 # Tag of a run that embeds also what is more than the settings allow.
 NO_LIMITS = "sync_assets/no_limits"
 
-# Name of the dynamic partitions that hold the tenants of the knowledge graph.
+# Name of the dynamic partitions that hold the tenants of the knowledge graph, and of what is measured of searches.
 GRAPH_TENANTS = "graph_tenants"
+
+# First parts of the keys of assets that are of no source.
+GRAPH, SEARCH = "graph", "search"
 
 _WINDOWS: dict[Grain, type[dg.TimeWindowPartitionsDefinition]] = {
     "hour": dg.HourlyPartitionsDefinition,
@@ -93,7 +96,7 @@ def run_tenants(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
         return []
     ends = [key.rpartition("|")[2] for key in (first, run.tags.get(RANGE_END, first))]
     sources = _sources(run)
-    names = [GRAPH_TENANTS if source == "graph" else tenants_name(source) for source in sources[:1]]
+    names = [GRAPH_TENANTS if source in (GRAPH, SEARCH) else tenants_name(source) for source in sources[:1]]
     known = [tenant for name in names for tenant in instance.get_dynamic_partitions(name)]
     between = known[known.index(ends[0]) : known.index(ends[1]) + 1] if set(ends) <= set(known) else ends
     return list(dict.fromkeys(between))

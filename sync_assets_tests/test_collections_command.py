@@ -1,5 +1,6 @@
-"""`sync-assets collections` as a user runs it: another chunk size, from the first look to the last drop."""
+"""`sync-assets collections` as a user runs it, from the first look to the last drop; and what the golden set says."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -14,11 +15,17 @@ NAME = "freshdesk_tickets"
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[Installation]:
-    """One tenant, synced."""
+    """One tenant, synced, and a question about each of two of its tickets."""
     with DemoServers(0, small_company()) as servers, fresh_database(postgres_url) as url:
         made = Installation(tmp_path_factory.mktemp("collections") / "home", url, servers)
         made.keep_tenants("acme")
         made.sync("--all", "--stream", "tickets")
+        found = made.run("search", "internet", "--tenant", "acme", "--audience", "internal", "--json").json
+        entries = [
+            {"question": hit["title"], "documents": [hit["document_id"]], "audience": "internal"} for hit in found[:2]
+        ]
+        entries[1]["documents"].append("acme_freshdesk_lost")
+        (made.home / "golden.yaml").write_text(json.dumps({"acme": entries}))
         yield made
 
 
@@ -44,8 +51,11 @@ def test_a_model_is_changed_and_changed_back_from_the_command_line(installation:
         (store, 8, 16) for store in STORES
     ]
     assert all(0 <= row["overlap"] <= 1 for row in compared)
+    assert [(row["questions"], row["golden_questions"]) for row in compared] == [(2, 2)] * len(STORES)
+    assert [one["measure"] for one in compared[0]["golden"]] == ["recall@5", "recall@10", "MRR", "nDCG@10"]
 
     switched = run("collections", "switch", NAME)
+    assert "Hybrid search of qdrant, 2 golden questions" in switched.out
     assert switched.code == 0, switched.err
     assert "Syncs refuse to write until SYNC_ASSETS_MODEL" in switched.out
     (new,) = {row["collection"] for row in run("collections", "list", "--json").json if row["state"] == "active"}
@@ -68,6 +78,22 @@ def test_a_model_is_changed_and_changed_back_from_the_command_line(installation:
     assert len(run("collections", "list", "--json").json) == 2 * len(STORES)
     assert run("collections", "drop", new, "--force", "--yes").code == 0
     assert {row["collection"] for row in run("collections", "list", "--json").json} == {old}
+
+
+def test_the_golden_set_is_listed_and_measured(installation: Installation) -> None:
+    run = installation.run
+    first, second = run("golden", "list", "--json").json
+    assert (first["unknown"], second["unknown"]) == ([], ["acme_freshdesk_lost"])
+    assert "acme_freshdesk_lost  in no store" in run("golden", "list", "--tenant", "acme").out
+    rows = run("golden", "measure", "--json").json
+    assert [(row["store"], row["questions"]) for row in rows] == [(store, 2) for store in STORES]
+    assert rows[0]["modes"]["lexical"]["MRR"]["mean"] == 1
+    assert set(rows[0]["hybrid_gain"]["nDCG@10"]) == {"mean", "low", "high"}
+    shown = run("golden", "measure", "--store", "qdrant", "--tenant", "acme").out
+    assert re.search(r"qdrant, 2 questions.*1 documents are in no store", shown, re.DOTALL)
+    assert "pgvector" not in shown
+    unknown = run("golden", "measure", "--tenant", "nobody")
+    assert (unknown.code, "Known are: acme" in unknown.err) == (2, True)
 
 
 @pytest.mark.parametrize(

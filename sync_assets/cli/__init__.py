@@ -17,6 +17,7 @@ from sync_assets.cli.backfill import backfill_app
 from sync_assets.cli.collections import collections_app
 from sync_assets.cli.database import database_app
 from sync_assets.cli.forget import forget
+from sync_assets.cli.golden import golden_app
 from sync_assets.cli.graph import graph_app
 from sync_assets.cli.models import models_app
 from sync_assets.cli.notify import notify_app
@@ -67,6 +68,7 @@ app = typer.Typer(
 upstream_app = typer.Typer(no_args_is_help=True, help="The demo company's servers.")
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(collections_app, name="collections")
+app.add_typer(golden_app, name="golden")
 app.add_typer(graph_app, name="graph")
 app.add_typer(upstream_app, name="upstream")
 app.add_typer(quarantine_app, name="quarantine")

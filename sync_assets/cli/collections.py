@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from sync_assets.cli.golden import judgement_as_json, print_judgement
 from sync_assets.cli.session import Json, log, open_services, print_json
 from sync_assets.terminal import StageProgress, console, print_rows
 
@@ -114,36 +115,53 @@ def build_collection(
 def compare_collections(name: Name, as_json: Json = False) -> None:
     """Compare the active collection with the one that was built, or else with the one that is retired.
 
-    The overlap is the share of the first ten documents that both find, over titles of some documents of every tenant.
+    The overlap is the share of the first ten documents that both find, over the questions of the golden set, and titles
+    of some documents of the tenants that have none. The golden set also tells which of them answers better.
 
     Examples:
 
         sync-assets collections compare freshdesk_tickets
     """
     from sync_assets.collections import pairs_to_compare
-    from sync_assets.collections.comparing import compare, titles_as_questions
+    from sync_assets.collections.comparing import compare, questions_about
+    from sync_assets.collections.judging import golden_questions, judge
 
-    with open_services() as services:
+    with open_services() as services, StageProgress(as_json) as shown:
         found = [
-            compare(services, old, new, titles_as_questions(services, old))
-            for old, new in pairs_to_compare(services, name)
+            (
+                compare(services, *pair, questions_about(services, pair.old, golden_questions(services, pair))),
+                judge(services, pair, shown.watch),
+            )
+            for pair in pairs_to_compare(services, name)
         ]
     if as_json:
-        print_json([{**one._asdict(), "old": one.old._asdict(), "new": one.new._asdict()} for one in found])
+        print_json(
+            [
+                {**one._asdict(), "old": one.old._asdict(), "new": one.new._asdict(), **judgement_as_json(judgement)}
+                for one, judgement in found
+            ]
+        )
         return
-    for one in found:
+    for one, judgement in found:
         _print_comparison(one)
+        print_judgement(judgement)
 
 
 @collections_app.command("switch")
-def switch_collections(name: Name, as_json: Json = False) -> None:
+def switch_collections(
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do not ask the golden set whether searches would find less.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Let the collection that was built take the active one's place, in all stores at once.
 
-    It is brought in line first, and every point of it is checked. The old one stays for `rollback`, for
-    SYNC_ASSETS_COLLECTION_RETENTION_DAYS at least. Searches go on meanwhile. At the end syncs of these streams have to
-    wait: one that waits longer than SYNC_ASSETS_LOCK_TIMEOUT seconds fails, and the next one does what it left. So does
-    the switch where a sync writes for longer: nothing is switched then. What it embeds is held to
-    SYNC_ASSETS_MAX_EMBEDDED_TEXTS and SYNC_ASSETS_MAX_COST.
+    It is brought in line first, every point of it is checked, and it is refused where searches would find less by the
+    golden set. The old one stays for `rollback`, for SYNC_ASSETS_COLLECTION_RETENTION_DAYS at least. Searches go on
+    meanwhile. At the end syncs of these streams have to wait: one that waits longer than SYNC_ASSETS_LOCK_TIMEOUT
+    seconds fails, and the next one does what it left. So does the switch where a sync writes for longer: nothing is
+    switched then. What it embeds is held to SYNC_ASSETS_MAX_EMBEDDED_TEXTS and SYNC_ASSETS_MAX_COST.
 
     Examples:
 
@@ -154,7 +172,7 @@ def switch_collections(name: Name, as_json: Json = False) -> None:
     from sync_assets.definitions import streams
 
     with open_services() as services, StageProgress(as_json) as shown:
-        done = switch(services, streams(), name, shown.watch)
+        done = switch(services, streams(), name, shown.watch, force)
         differs = not is_wanted(services, streams(), done.pairs[0].new)
     _print_switched(done, differs, as_json)
 
@@ -301,9 +319,12 @@ def _print_switched(done: "Switched", differs: bool, as_json: bool) -> None:
             for before, after in done.pairs
         ]
         told = {"model": new.model, "limits": new.limits, "syncs_refuse": differs}
-        print_json({"switched": pairs, **told, **_built_summary(done.built)})
+        golden = [{"store": one.store, **judgement_as_json(one)} for one in done.judgements]
+        print_json({"switched": pairs, **told, "judged": golden, **_built_summary(done.built)})
         return
     _print_built(done.built)
+    for one in done.judgements:
+        print_judgement(one)
     for before, after in done.pairs:
         console().print(
             f"{after.store}: {after.collection.name} is active; {before.collection.name} is kept.", soft_wrap=True

@@ -1,6 +1,6 @@
 """How a collection differs from the one whose place it may take.
 
-What belongs here: counts, and how alike the two answer. What is a good answer is not decided here.
+What belongs here: counts, and how alike the two answer. Which of them answers better is in `judging.py`.
 """
 
 import heapq
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sync_assets.documents import Visibility
+from sync_assets.golden import GoldenQuestion
 from sync_assets.hashing import text_hash
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import holding, texts_apart
@@ -76,11 +77,20 @@ def compare(
     )
 
 
-def titles_as_questions(services: Services, collection: RegisteredCollection) -> list[Question]:
-    """Titles of some documents of every tenant, always the same ones: what people ask is not known."""
+def questions_about(
+    services: Services, collection: RegisteredCollection, golden: Sequence[GoldenQuestion]
+) -> list[Question]:
+    """The golden set of each tenant that has one; of the others titles of some documents, always the same ones."""
+    asked = [Question(one.tenant, one.text) for one in golden]
+    known = {one.tenant for one in golden}
+    tenants = set(services.store(collection.store).tenants(collection.collection)) - known
+    return asked + _titles(services, collection, sorted(tenants))
+
+
+def _titles(services: Services, collection: RegisteredCollection, tenants: Sequence[str]) -> list[Question]:
     store = services.store(collection.store)
     found: list[Question] = []
-    for tenant in sorted(store.tenants(collection.collection)):
+    for tenant in tenants:
         chosen: dict[str, str] = {}
         for page in pages(store.scan_points(collection.collection, tenant)):
             titles = {str(point.payload["document_id"]): str(point.payload["title"]) for point in page}

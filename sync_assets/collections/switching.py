@@ -15,6 +15,7 @@ from sync_assets.audit.stores import audit_collection
 from sync_assets.clock import utc_now
 from sync_assets.collections import Pair, as_it_was_made, is_kept, pairs_to_roll_back, pairs_to_switch, streams_of
 from sync_assets.collections.building import Built, fill, refuse_beyond_limits
+from sync_assets.collections.judging import Judgement, judge, refuse_worse
 from sync_assets.errors import CollectionError, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import Holding, holding, lost_by_switching, switch_collections, unregister
@@ -26,10 +27,11 @@ _SHOWN = 3
 
 
 class Switched(NamedTuple):
-    """What took whose place, and what was done before to bring it in line."""
+    """What took whose place, what was done before to bring it in line, and what the golden set says of it."""
 
     pairs: list[Pair]
     built: Built
+    judgements: list[Judgement]
 
 
 class Dropped(NamedTuple):
@@ -39,11 +41,14 @@ class Dropped(NamedTuple):
     holding: Holding
 
 
-def switch(services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress) -> Switched:
+def switch(
+    services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress, force: bool = False
+) -> Switched:
     """Let the collections that were built for a name take the active ones' places, once they lack nothing.
 
     Args:
         streams: all that `defs/` configures.
+        force: do not ask the golden set whether searches would find less.
 
     Raises:
         CollectionError: nothing fits, or a check fails; nothing was switched.
@@ -53,21 +58,21 @@ def switch(services: Services, streams: Sequence[Stream], name: str, progress: P
     """
     with services.ledger.lock("collections", name):
         pairs = pairs_to_switch(services, streams, name)
-        return _replace(services, streams, pairs, progress, heals=False)
+        return _replace(services, streams, pairs, progress, heals=False, judged=not force)
 
 
 def rollback(services: Services, streams: Sequence[Stream], name: str, progress: Progress = no_progress) -> Switched:
     """Let the collections that were active before take their places again, once they are brought in line.
 
     What is damaged in them is written again: no audit looks at them, and they may be older than what is stored with a
-    point by now.
+    point by now. The golden set is not asked: whoever goes back has a reason.
 
     Raises:
         As `switch`.
     """
     with services.ledger.lock("collections", name):
         pairs = pairs_to_roll_back(services, streams, name)
-        return _replace(services, streams, pairs, progress, heals=True)
+        return _replace(services, streams, pairs, progress, heals=True, judged=False)
 
 
 def droppable(services: Services, streams: Sequence[Stream], physical_name: str, force: bool = False) -> list[Dropped]:
@@ -116,7 +121,13 @@ def drop(services: Services, streams: Sequence[Stream], physical_name: str, forc
 
 
 def _replace(
-    services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress, heals: bool
+    services: Services,
+    streams: Sequence[Stream],
+    pairs: Sequence[Pair],
+    progress: Progress,
+    *,
+    heals: bool,
+    judged: bool,
 ) -> Switched:
     name = pairs[0].new.name
     targets = {pair.new.store: pair.new for pair in pairs}
@@ -126,6 +137,8 @@ def _replace(
     if heals and _heal(services, of_name, pairs, progress):
         built.counts.update(fill(services, of_name, targets, progress).counts)
     _refuse_damaged(services, of_name, pairs, progress)
+    judgements = [judge(services, pair, progress) for pair in pairs] if judged else []
+    refuse_worse(judgements, name)
     with ExitStack() as held:
         for store in sorted(targets):
             held.enter_context(services.ledger.switching(store, name))
@@ -136,7 +149,7 @@ def _replace(
     built.counts.update(last.counts)
     built.missing, built.failed, built.left_behind = last.missing, last.failed, last.left_behind
     built.seconds += last.seconds
-    return Switched(list(pairs), built)
+    return Switched(list(pairs), built, judgements)
 
 
 def _heal(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> int:

@@ -19,20 +19,24 @@ from rich.markup import escape
 
 from sync_assets.chunking import chunk_document
 from sync_assets.chunks import chunk_id
+from sync_assets.cli.golden import answers_as_json
 from sync_assets.definitions import build_defs, streams
+from sync_assets.demo.asking import ask, print_asked, write_golden_set
 from sync_assets.demo.backlog_limits import BacklogLimits
 from sync_assets.demo.changes import Change, play, put_back
-from sync_assets.demo.company import FIRST_DAY, LAST_DAY, QUESTIONS, DemoCompany, Question
+from sync_assets.demo.company import FIRST_DAY, LAST_DAY, DemoCompany
 from sync_assets.demo.discord_limits import DiscordLimits
 from sync_assets.demo.expansion import Expansion, expand
 from sync_assets.demo.gitlab_limits import GitLabLimits
 from sync_assets.demo.server import DemoServers
 from sync_assets.demo.slack_workspace import SlackLimits
 from sync_assets.demo.zoho_desk_account import ZohoLimits
-from sync_assets.documents import Document, Visibility, document_id
+from sync_assets.documents import Document, document_id
 from sync_assets.enrichment import article_of, enriched
 from sync_assets.enrichment.enricher import open_enricher
 from sync_assets.errors import SettingsError
+from sync_assets.golden.labels import labels_path
+from sync_assets.golden.measuring import Answers
 from sync_assets.hashing import text_hash
 from sync_assets.processors import processed
 from sync_assets.search import search
@@ -41,13 +45,13 @@ from sync_assets.settings import load_settings
 from sync_assets.stages import Stream
 from sync_assets.stages.attachments import Attachments
 from sync_assets.terminal import console, print_rows
-from sync_assets.vector_stores import Audience
 
 if TYPE_CHECKING:
     from sync_assets.loads import LoadResult
 
 _MARK = "# Written by `sync-assets demo`, which replaces it. Give your own tenants another file or DAGSTER_HOME.\n"
-_WANTED_RECALL = 0.8
+# Of hybrid search, recall@5 in each store: a model that knows nothing of the languages has far less.
+_WANTED_RECALL = 0.6
 
 
 class Route(NamedTuple):
@@ -119,6 +123,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
     company = _company(services.settings.home)
     with _servers(port, company) as servers:
         _write_tenants(services.settings.tenants_path, servers.tenants)
+        write_golden_set(labels_path(services), _MARK, servers.tenants)
         services.close()  # forgets what the tenants file said before
         tenants = tuple(servers.tenants)
         loads = [
@@ -141,19 +146,25 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
             print_status(services)
             out.print()
             _print_comparisons(out, comparisons)
-        stores = sorted({route.store for route in routes()})
-        recalls = {store: _recall(services, store) for store in stores}
-        searches = [_sample(services, store, number / len(stores)) for number, store in enumerate(stores)]
+        answers = ask(services)
+        recalls = {one.store: one.measured("hybrid")["recall@5"].mean for one in answers}
+        searches = [_sample(services, one, number / len(answers)) for number, one in enumerate(answers)]
         equal = all(comparison["equal"] for comparison in comparisons)
         if not as_json:
-            _print_searches(out, services, recalls, searches)
+            print_asked(out, answers)
+            _print_searches(out, recalls, searches)
         played = _play(services, company, quiet=as_json)
         expansion = expand(services, company.portal) if company.portal is not None else None
         good = equal and played["ok"] and all(recall >= _WANTED_RECALL for recall in recalls.values())
         good = good and (expansion is None or expansion.ok)
         if as_json:
-            found = {"ok": good, "stores_equal": equal, "comparisons": comparisons, "recall_at_5": recalls}
-            found |= {"searches": searches, "played": played, "expansion": _as_json(expansion)}
+            found = {"ok": good, "stores_equal": equal, "comparisons": comparisons}
+            found |= {
+                "answers": [answers_as_json(one) for one in answers],
+                "searches": searches,
+                "played": played,
+                "expansion": _as_json(expansion),
+            }
             typer.echo(json.dumps({**result.summary(), **found}, ensure_ascii=False))
         else:
             _print_played(out, played)
@@ -305,38 +316,15 @@ def _expected(services: Services, documents: Sequence[Document], model: str | No
     }
 
 
-def _questions(services: Services, store: str) -> list[Question]:
-    """The questions about what is kept in a store, of tenants that have an account in its source."""
-    sources = {route.source for route in routes() if route.store == store}
-    return [
-        question
-        for question in QUESTIONS
-        if question.source in sources and question.tenant in services.tenants.names(question.source)
-    ]
-
-
-def _recall(services: Services, store: str) -> float:
-    """Share of the store's questions that have one of their documents among the first five results."""
-    questions = _questions(services, store)
-    found = 0
-    for question in questions:
-        hits = search(services, question.text, tenant=question.tenant, audience=_agents(), store=store)
-        found += any(hit.source == question.source and hit.record_id in question.record_ids for hit in hits)
-    return round(found / len(questions), 3)
-
-
-def _agents() -> Audience:
-    return Audience(visibility=Visibility.INTERNAL)
-
-
-def _sample(services: Services, store: str, position: float) -> dict[str, Any]:
+def _sample(services: Services, answers: Answers, position: float) -> dict[str, Any]:
     """What a store answers to the question that stands at a position, 0..1, among its questions."""
-    questions = _questions(services, store)
-    question = questions[int(position * len(questions))]
-    hits = search(services, question.text, tenant=question.tenant, audience=_agents(), store=store, top_k=3)
+    question = answers.questions[int(position * len(answers.questions))]
+    hits = search(
+        services, question.text, tenant=question.tenant, audience=question.audience, store=answers.store, top_k=3
+    )
     return {
         "tenant": question.tenant,
-        "store": store,
+        "store": answers.store,
         "question": question.text,
         "hits": [{"title": hit.title, "score": round(hit.score, 3), "url": hit.url} for hit in hits],
     }
@@ -362,14 +350,9 @@ def _print_comparisons(out: Console, comparisons: list[dict[str, Any]]) -> None:
     out.print("[red]Some stores differ from upstream.[/red]" if bad else "Every store equals upstream.")
 
 
-def _print_searches(
-    out: Console, services: Services, recalls: Mapping[str, float], searches: list[dict[str, Any]]
-) -> None:
-    asked = {store: len(_questions(services, store)) for store in recalls}
-    shares = ", ".join(f"{store} {recall:.0%} of {asked[store]}" for store, recall in recalls.items())
-    out.print(f"\nQuestions with their document in the first five results: {shares}", soft_wrap=True)
+def _print_searches(out: Console, recalls: Mapping[str, float], searches: list[dict[str, Any]]) -> None:
     if min(recalls.values()) < _WANTED_RECALL:
-        out.print(f"[red]Fewer than {_WANTED_RECALL:.0%}: this model does not do.[/red]")
+        out.print(f"[red]A recall@5 below {_WANTED_RECALL:.0%}: this model does not do.[/red]")
     for item in searches:
         question = escape(item["question"])
         out.print(f"\n[bold]{question}[/bold]  ({item['tenant']}, {item['store']})", soft_wrap=True)

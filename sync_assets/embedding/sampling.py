@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from sync_assets.embedding import Tokenizer
 from sync_assets.errors import SettingsError
+from sync_assets.golden import golden_set
 from sync_assets.hashing import text_hash
 from sync_assets.services import Services
 
 _QUESTIONS = 100
 _QUESTION_WORDS = 10
-_LEAST_TEXTS = 20
+_LEAST_TEXTS, _LEAST_QUESTIONS = 20, 20
 
 # Of a large tenant only so many are looked at.
 _LOOKED_AT = 20_000
@@ -37,7 +38,8 @@ def sample(services: Services, tokenizer: Tokenizer, max_tokens: int, tenant: st
         size: most texts.
 
     Raises:
-        SettingsError: the tenant is unknown, or has too few texts in the stores.
+        SettingsError: the tenant is unknown, or has too few texts in the stores; golden.yaml has a mistake.
+        GraphError: the graph, which tells what resolved tickets asked, is out of reach.
     """
     if tenant is None:
         return _demo(tokenizer, max_tokens, size)
@@ -49,7 +51,8 @@ def sample(services: Services, tokenizer: Tokenizer, max_tokens: int, tenant: st
             f"Tenant {tenant!r} has {len(texts)} texts in the stores, fewer than {_LEAST_TEXTS}.",
             "Sync it first, or leave --tenant away to check with the demo company's texts.",
         )
-    return Sample(f"tenant {tenant}", texts, _made_up(texts))
+    asked = [question.text for question in golden_set(services, tenant)][:_QUESTIONS]
+    return Sample(f"tenant {tenant}", texts, asked if len(asked) >= _LEAST_QUESTIONS else _made_up(texts))
 
 
 def _stored(services: Services, tenant: str) -> Iterator[str]:
@@ -93,7 +96,7 @@ def _chosen(texts: Iterable[str], size: int) -> list[str]:
 
 
 def _made_up(texts: Sequence[str]) -> list[str]:
-    """Questions where nobody asked any: the words in the middle of some texts."""
+    """Questions where the golden set has too few: the words in the middle of some texts."""
     questions: list[str] = []
     for text in texts[:: max(1, len(texts) // _QUESTIONS)][:_QUESTIONS]:
         words = text.split()

@@ -108,6 +108,19 @@ def holding(ledger: Ledger, collection_id: int) -> Holding:
         return Holding(*connection.execute(query).one())
 
 
+def held_documents(ledger: Ledger, collection_id: int, tenant: str, document_ids: Sequence[str]) -> set[str]:
+    """Those of some documents that a collection holds, and that are living."""
+    applied = t.collection_documents.c
+    query = sa.select(applied.document_id).where(
+        applied.collection_id == collection_id,
+        applied.tenant == tenant,
+        applied.document_id == any_of(document_ids),
+        ~applied.deleted,
+    )
+    with ledger.transaction() as connection:
+        return set(connection.scalars(query))
+
+
 def tenants_of_stream(ledger: Ledger, source: str, stream: str) -> list[str]:
     """The tenants of which the ledger knows documents of a stream."""
     documents = t.documents.c

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 
 from sync_assets.errors import SettingsError
-from sync_assets.ledger import AppliedDocument
+from sync_assets.ledger import AppliedDocument, RegisteredCollection
 from sync_assets.search import context, signals
 from sync_assets.search.candidates import Candidate, Question, gather
 from sync_assets.search.fusion import USUAL
@@ -54,6 +54,7 @@ def search(
     feedback: float = 0.0,
     expand: bool = False,
     neighbours: int = 0,
+    instead: Mapping[int, RegisteredCollection] | None = None,
 ) -> list[Result]:
     """The documents of a tenant that answer a text best, each by its best chunk; `top_k` when that many exist.
 
@@ -73,6 +74,8 @@ def search(
         half_life_days: after so many days without a change recency is half.
         expand: add what is near in the knowledge graph.
         neighbours: how many chunks before and after the best one to add, 0..10.
+        instead: collections that answer in place of active ones, by the active one's number: how it would be after a
+            switch.
 
     Raises:
         SettingsError: nothing of the tenant is in any store, or not in the one that was named; tenant, source or mode
@@ -83,7 +86,10 @@ def search(
     weights = _weights(recency, feedback, half_life_days)
     reorders = rerank or weights.relevance < 1
     question = Question(text, tenant, audience, mode, max(USUAL, top_k) if reorders else top_k)
-    found = gather(services, question, places(services, tenant, source, store, _reusable(filters or {})))
+    asked = places(services, tenant, source, store, _reusable(filters or {}))
+    if instead:
+        asked = [one._replace(registered=instead.get(one.registered.id, one.registered)) for one in asked]
+    found = gather(services, question, asked)
     pool = dict(sorted(found.items(), key=lambda item: (-item[1].relevance, item[0]))[: question.documents])
     known = context.applied(services, tenant, pool)
     weighed = _weigh(services, text, pool, known, weights, rerank)

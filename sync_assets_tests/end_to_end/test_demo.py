@@ -17,12 +17,11 @@ import numpy as np
 import pytest
 import yaml
 
-from sync_assets.demo import tour
+from sync_assets.demo import asking, tour
 from sync_assets.demo.company import QUESTIONS, TENANTS, DemoCompany
 from sync_assets.demo.portal import PORTAL_STREAMS
 from sync_assets.demo.server import DemoServers
 from sync_assets.documents import Visibility
-from sync_assets.sources import SOURCE_NAMES
 from sync_assets.vector_stores import Collection, Point, VectorStore
 from sync_assets_tests.command_line import Installation, small_company
 from sync_assets_tests.postgres import fresh_database
@@ -38,7 +37,7 @@ def installation(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
 
 
 def companies(monkeypatch: pytest.MonkeyPatch, *whole: str) -> None:
-    """The tour through small Freshdesk accounts and, as they are, the other systems that are named."""
+    """The tour through small Freshdesk accounts and, as they are, the other systems that are named; it asks little."""
 
     def small(portal: Path, seed: Path) -> DemoCompany:
         company, complete = small_company(), DemoCompany(portal, seed)
@@ -47,6 +46,7 @@ def companies(monkeypatch: pytest.MonkeyPatch, *whole: str) -> None:
         return company
 
     monkeypatch.setattr(tour, "DemoCompany", small)
+    monkeypatch.setattr(asking, "QUESTIONS", QUESTIONS[::8])
 
 
 def port_of(installation: Installation) -> str:
@@ -70,8 +70,6 @@ EXPECTED = {
     *(("acme", "gitlab", stream, "chroma") for stream in ("issues", "merge_requests", "commits", "files", "wikis")),
     *(("polder", "backlog", stream, "chroma") for stream in ("issues", "wikis", "documents")),
 }
-# Where the sources are kept; each in all its stores.
-KEPT_IN = {source: sorted({store for _, found, _, store in EXPECTED if found == source}) for source in SOURCE_NAMES}
 CHATS = (("acme", "slack"), ("solara", "discord"))
 # The first collection of each store that the sabotage below strikes.
 STRUCK = {"chroma": "configuration_items", "pgvector": "freshdesk_tickets", "qdrant": "freshdesk_tickets"}
@@ -98,7 +96,9 @@ def test_the_demo_syncs_what_is_over_http_into_its_stores(
     assert len(rows) == len(places(rows))
     assert places(rows) == {place for place in EXPECTED if place[1] not in ("ticket_portal", "support_database")}
     assert all(row["stored"] == row["expected"] > 0 for row in rows)
-    assert [item["store"] for item in outcome.json["searches"]] == list(STRUCK)
+    # Of the few tickets that there are no question is asked.
+    assert {item["store"] for item in outcome.json["searches"]} >= {"chroma", "pgvector"}
+    assert [item["store"] for item in outcome.json["answers"]] == [item["store"] for item in outcome.json["searches"]]
     assert all(item["hits"] for item in outcome.json["searches"])
     played = outcome.json["played"]
     assert {(row["tenant"], row["source"], row["change"]) for row in played["changes"]} == {
@@ -119,10 +119,10 @@ def test_the_demo_repeats_without_work_and_notices_a_text_that_is_not_upstreams(
     assert first.code == 1, "the cheap model of these tests finds too few answers"
     assert "Every store equals upstream." in first.out
     present = ("freshdesk", "ticket_portal", "support_database", "slack")
-    asked = Counter(store for one in QUESTIONS if one.source in present for store in KEPT_IN[one.source])
-    shares = ", ".join(rf"{store} \d+% of {asked[store]}" for store in STRUCK)
-    assert re.search(rf"first five results: {shares}\n", first.out)
-    assert "Fewer than 80%" in first.out
+    asked = Counter(one.source for one in QUESTIONS[::8])
+    assert f"chroma, {asked['ticket_portal'] + asked['slack']} questions" in first.out
+    assert re.search(r"nDCG@10: hybrid is .* the better of dense and lexical: ", first.out)
+    assert "A recall@5 below 60%" in first.out
     assert "sync-assets upstream serve --port" in first.out
     assert "923 read, 919 added, 0 unchanged, 1 merged, 3 rejected rows" in first.out
     portal = installation.home / "demo" / "ticket_portal.sqlite"

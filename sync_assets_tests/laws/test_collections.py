@@ -1,6 +1,7 @@
 """Law 6 under change: a collection is built beside the active one, and takes its place without a gap or a mixture."""
 
 import itertools
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,11 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from sync_assets.collections import building
+from sync_assets.collections import Pair, building
 from sync_assets.collections.building import Built, build, estimate
-from sync_assets.collections.comparing import Question, compare, titles_as_questions
-from sync_assets.collections.switching import drop, droppable, rollback, switch
+from sync_assets.collections.comparing import Question, compare, questions_about
+from sync_assets.collections.judging import Change, Judgement, judge, refuse_worse
+from sync_assets.collections.switching import Switched, drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
 from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
@@ -27,6 +29,7 @@ from sync_assets.forgetting import Documents, Place, erase
 from sync_assets.forgetting.files import files_of_tenant
 from sync_assets.forgetting.rows import tenant_in_ledger
 from sync_assets.forgetting.stores import documents_in_stores, tenant_in_stores
+from sync_assets.golden.measures import Interval
 from sync_assets.ledger import Ledger, NewCollection, RegisteredCollection
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.beside import BesideLedger
@@ -77,8 +80,8 @@ class World:
     def build(self, **options: Any) -> Built:
         return build(self.services, [self.chain.stream], self.name, **{"chunk_tokens": PIECES, **options})
 
-    def switch(self) -> None:
-        switch(self.services, [self.chain.stream], self.name)
+    def switch(self, **options: Any) -> Switched:
+        return switch(self.services, [self.chain.stream], self.name, **options)
 
     def rollback(self) -> None:
         rollback(self.services, [self.chain.stream], self.name)
@@ -590,6 +593,52 @@ def test_nothing_is_built_in_a_precision_that_passed_no_check(world: World) -> N
     assert world.collections() == [world.active()]
 
 
+def test_a_switch_after_which_searches_would_find_less_is_refused(world: World) -> None:
+    world.chain = replace(world.chain, stream=replace(world.chain.stream, model="hash-512"))
+    world.name, world.chain.stream = "judged", replace(world.chain.stream, collection="judged")
+    # Texts of the same few words, which a model of three dimensions does not tell apart.
+    vocabulary = ("fax", "toner", "paper", "tray", "lamp", "cable", "door", "switch")
+    texts = list(itertools.islice(itertools.combinations(vocabulary, 5), 24))
+    asked = {f"q{number}": " ".join(reversed(words)) for number, words in enumerate(texts)}
+    for number, words in enumerate(texts):
+        world.write(f"q{number}", " ".join(words))
+    world.sync()
+    golden = world.services.settings.home / "golden.yaml"
+    entries = [{"question": text, "documents": [f"{world.tenant}_freshdesk_{one}"]} for one, text in asked.items()]
+    golden.write_text(json.dumps({world.tenant: entries}))
+    try:
+        world.build(model="hash-3", chunk_tokens=64)
+        old, new = world.active(), world.inactive()
+        judged = judge(world.services, Pair(old, new))
+        (mrr,) = [one for one in judged.worse if one.measure == "MRR"]
+        assert mrr.before == 1
+        with pytest.raises(CollectionError) as refused:
+            world.switch()
+        said = str(refused.value)
+        assert f"Searches of {world.store} would find less, by the 24 questions of the golden set:" in said
+        assert f"MRR 1.000 -> {mrr.after:.3f} (difference {mrr.difference.low:.3f} to" in said
+        assert "`sync-assets collections compare judged`" in said
+        assert world.active().id == old.id
+
+        assert world.switch(force=True).judgements == []
+        assert world.active().id == new.id
+        world.rollback()
+        drop(world.services, [world.chain.stream], new.collection.name, force=True)
+        world.build(model="hash-500", chunk_tokens=64)
+        (judgement,) = world.switch().judgements
+        assert (judgement.questions, judgement.worse) == (24, [])
+        assert world.active().collection.dimension == 500
+    finally:
+        golden.unlink()
+
+
+def test_a_few_questions_hold_up_no_switch() -> None:
+    worse = Change("MRR", 1.0, 0.2, Interval(-0.8, -0.9, -0.7))
+    refuse_worse([Judgement("qdrant", 19, [worse])], "tickets")
+    with pytest.raises(CollectionError, match=r"Searches of qdrant .* 20 questions"):
+        refuse_worse([Judgement("qdrant", 20, [worse])], "tickets")
+
+
 def test_a_comparison_asks_as_a_search_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.build()
     asked: list[str] = []
@@ -609,7 +658,7 @@ def test_a_comparison_asks_as_a_search_does(world: World, monkeypatch: pytest.Mo
 
 def test_a_comparison_counts_and_asks_both(world: World) -> None:
     world.build()
-    questions = titles_as_questions(world.services, world.active())
+    questions = questions_about(world.services, world.active(), [])
     asked = [question for question in questions if question.tenant == world.tenant]
     assert sorted(question.text for question in asked) == ["Ticket 0", "Ticket 1", "Ticket 3"]
     found = compare(world.services, world.active(), world.inactive(), asked)

@@ -1,0 +1,186 @@
+"""The asset that tells how well searches answer each tenant's golden set, over time.
+
+What belongs here: how measurements become metadata, a plot, a check and a schedule. How they are made is in `golden/`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from sync_assets.checks.results import WARN, result
+from sync_assets.components.failures import failures
+from sync_assets.components.metadata import attach_partition_metadata, markdown_table
+from sync_assets.components.plots import interval_plot
+from sync_assets.components.progress import progress_of
+from sync_assets.hashing import digest, text_hash
+from sync_assets.partitions import GRAPH_TENANTS, SEARCH, TENANTS_TAG
+from sync_assets.services import Services
+
+if TYPE_CHECKING:
+    from sync_assets.golden.measuring import Answers
+
+_KEY = dg.AssetKey([SEARCH, "quality"])
+_CHECK = "as_good_as_before"
+# What is plotted over time and compared with the last measurement.
+_MEASURE, _MODE = "nDCG@10", "hybrid"
+# Of a measurement: that measure of each question, by the beginning of its text's hash, by store.
+_SCORES = "scores"
+_HASH = 12
+
+
+class SearchQuality(dg.Component, dg.Model, dg.Resolvable):
+    """How well each tenant's searches answer its golden set: by store and mode, with intervals.
+
+    Attributes:
+        schedule: when all tenants are measured, as a cron expression in UTC; default never.
+        owners: of the asset, as e-mail addresses or `team:<name>`.
+    """
+
+    schedule: str | None = None
+    owners: list[str] = []
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        @dg.asset(
+            key=_KEY,
+            partitions_def=dg.DynamicPartitionsDefinition(name=GRAPH_TENANTS),
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            # What resolved tickets asked is mined from the graph, once its entities are resolved and summed up.
+            deps=[dg.AssetKey(["graph", "summary"])],
+            description="How well searches of every store answer the golden set: recall, MRR and nDCG by mode.",
+            group_name=SEARCH,
+            owners=self.owners,
+            kinds={"python"},
+            check_specs=[
+                dg.AssetCheckSpec(
+                    _CHECK,
+                    asset=_KEY,
+                    description=f"{_MEASURE} of {_MODE} search has not fallen since the last measurement, by the "
+                    "questions that both asked.",
+                )
+            ],
+        )
+        def quality(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+            with failures():
+                measured = {tenant: _measured(services, tenant, context) for tenant in context.partition_keys}
+            shown = {tenant: _metadata(found) for tenant, found in measured.items()}
+            before = {tenant: _last_scores(context.instance, tenant) for tenant in measured}
+            attach_partition_metadata(context, _KEY, shown)
+            return dg.MaterializeResult(
+                asset_key=_KEY,
+                data_version=dg.DataVersion(digest({tenant: _scores(found) for tenant, found in measured.items()})),
+                check_results=[_check(before, {tenant: _scores(found) for tenant, found in measured.items()})],
+            )
+
+        return dg.Definitions(assets=[quality], schedules=[_schedule(self.schedule)] if self.schedule else [])
+
+
+def _schedule(cron: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        cron_schedule=cron,
+        name="search_quality",
+        target=dg.AssetSelection.assets(_KEY),
+        description="Measures how well searches answer each tenant's golden set, one run for each tenant.",
+        execution_timezone="UTC",
+        required_resource_keys={"services"},
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        services: Services = context.resources.services
+        known = set(services.tenants.names())
+        tenants = [one for one in context.instance.get_dynamic_partitions(GRAPH_TENANTS) if one in known]
+        if not tenants:
+            yield dg.SkipReason("No tenant was synced yet.")
+        for tenant in tenants:
+            yield dg.RunRequest(
+                f"{tenant} {context.scheduled_execution_time:%Y-%m-%dT%H:%M:%S}",
+                partition_key=tenant,
+                tags={TENANTS_TAG: tenant},
+            )
+
+    return schedule
+
+
+def _measured(services: Services, tenant: str, context: dg.AssetExecutionContext) -> list["Answers"]:
+    from sync_assets.golden import golden_set
+    from sync_assets.golden.measuring import measure
+
+    return measure(services, golden_set(services, tenant), progress=progress_of(context))
+
+
+def _metadata(measured: Sequence["Answers"]) -> dict[str, Any]:
+    """A number for each store and mode, which the UI plots over time; the rest as a table, and the intervals drawn."""
+    rows: list[dict[str, Any]] = []
+    numbers: dict[str, Any] = {}
+    drawn = {}
+    for one in measured:
+        for mode in one.scores:
+            found = one.measured(mode)
+            numbers[f"{one.store}_{mode}"] = round(found[_MEASURE].mean, 4)
+            drawn[f"{one.store} {mode}"] = found[_MEASURE]
+            told = {name: f"{it.mean:.3f} ({it.low:.3f} to {it.high:.3f})" for name, it in found.items()}
+            rows.append({"store": one.store, "questions": len(one.questions), "mode": mode, **told})
+    return {
+        "questions": len({question.text for one in measured for question in one.questions}),
+        **numbers,
+        "measures": dg.MetadataValue.md(markdown_table(rows)),
+        **({"intervals": dg.MetadataValue.md(interval_plot(drawn, _MEASURE))} if drawn else {}),
+        _SCORES: dg.MetadataValue.json(_scores(measured)),
+    }
+
+
+def _scores(measured: Sequence["Answers"]) -> dict[str, dict[str, float]]:
+    return {
+        one.store: {
+            text_hash(question.text)[:_HASH]: round(float(value), 4)
+            for question, value in zip(one.questions, one.scores[_MODE][_MEASURE], strict=True)
+        }
+        for one in measured
+    }
+
+
+def _last_scores(instance: dg.DagsterInstance, tenant: str) -> dict[str, dict[str, float]]:
+    """The scores of a tenant's last measurement, by store; empty where there is none."""
+    records = dg.AssetRecordsFilter(asset_key=_KEY, asset_partitions=[tenant])
+    for record in instance.fetch_materializations(records, limit=1).records:
+        if record.asset_materialization is not None:
+            scores = record.asset_materialization.metadata.get(_SCORES)
+            return scores.value if isinstance(scores, dg.JsonMetadataValue) else {}  # pyright: ignore[reportReturnType]
+    return {}
+
+
+def _check(
+    before: Mapping[str, Mapping[str, Mapping[str, float]]], now: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> dg.AssetCheckResult:
+    cases = {
+        f"{tenant}: {store}: {case}": tenant
+        for tenant, stores in now.items()
+        for store, scores in stores.items()
+        if (case := _fallen(before[tenant].get(store, {}), scores))
+    }
+    return result(
+        _KEY,
+        _CHECK,
+        WARN,
+        f"{len(cases)} stores answer worse than at the last measurement; `sync-assets golden measure` tells more"
+        if cases
+        else "no store answers worse than before",
+        passed=not cases,
+        failing=len(cases),
+        cases=list(cases),
+        tenants=set(cases.values()),
+    )
+
+
+def _fallen(before: Mapping[str, float], now: Mapping[str, float]) -> str:
+    """By how much the questions of both measurements are answered worse, in words; empty where they are not."""
+    import numpy as np
+
+    from sync_assets.golden.measures import FEWEST, interval
+
+    both = sorted(before.keys() & now.keys())
+    if len(both) < FEWEST:
+        return ""
+    difference = interval(np.array([now[one] - before[one] for one in both]))
+    if difference.high >= 0:
+        return ""
+    return f"{_MEASURE} {difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f}), {len(both)} questions"
