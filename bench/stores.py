@@ -93,9 +93,10 @@ def _pgvector(settings: Settings, points: Sequence[Point]) -> None:
     from pgvector.psycopg import register_vector
     from psycopg.types.json import Jsonb
 
-    with psycopg.connect(database_url(settings)) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    with psycopg.connect(database_url(settings)) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         register_vector(connection)
+        cursor = connection.cursor()
         columns = ", ".join(f"{name} {kind}" for name, kind in zip(_COLUMNS, _TYPES, strict=True))
         columns = columns.replace("embedding vector", f"embedding vector({_COLLECTION.dimension})")
         cursor.execute(f"CREATE TABLE bare ({columns})".encode())
