@@ -27,12 +27,8 @@ lint: $(VENV)/.installed  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-bench: $(VENV)/.installed  ## Ratios that the README quotes; needs mariadb-server
-	$(BIN)/python bench/sync.py
-	$(BIN)/python bench/memory.py
-	$(BIN)/python bench/chunking.py
-	$(BIN)/python -m bench.graph
-	$(BIN)/python -m bench.graph_writes
+bench: $(VENV)/.installed  ## Measure everything, and write docs/benchmarks.md; needs mariadb-server
+	$(BIN)/python -W ignore -m bench
 
 clean:  ## Remove the virtual environment
 	rm -rf $(VENV)

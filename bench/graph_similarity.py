@@ -4,12 +4,13 @@ What belongs here: scores of the pairs and the threshold that they give. What do
 (`graph.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from bench.graph_labels import LabelledPair, read_pairs
+from bench.results import Part, Row
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.demo.company import DemoCompany
 from sync_assets.documents import Document
@@ -19,6 +20,7 @@ from sync_assets.sources.freshdesk_documents import ticket_document
 
 MODELS = ("all-MiniLM-L6-v2", "wordllama-256")
 PRECISION = 0.95
+_TABLE = "Similar documents"
 
 
 class Threshold(NamedTuple):
@@ -33,19 +35,16 @@ class Threshold(NamedTuple):
     recall: float
 
 
-def print_thresholds() -> None:
+def measure(scale: float, tell: Callable[[str], None]) -> Iterator[Row]:
+    """All pairs, whatever the scale: they are few."""
     pairs = read_pairs()
     documents = _documents(pairs)
-    print("| model | pairs | similar | threshold | in use | precision | recall |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
     for model in MODELS:
         vectors = _vectors(open_embedder(model), documents)
-        scores = [_cosine(vectors, pair) for pair in pairs]
-        best = threshold(scores, [pair.similar for pair in pairs])
-        print(
-            f"| {model} | {len(pairs)} | {sum(pair.similar for pair in pairs)} "
-            f"| {best.value:.3f} | {THRESHOLDS[model]:.3f} | {best.precision:.3f} | {best.recall:.3f} |"
-        )
+        best = threshold([_cosine(vectors, pair) for pair in pairs], [pair.similar for pair in pairs])
+        values = {"model": model, "pairs": len(pairs), "similar": sum(pair.similar for pair in pairs)}
+        values |= {"threshold": best.value, "in use": THRESHOLDS[model]}
+        yield Row(table=_TABLE, values={**values, "precision": best.precision, "recall": best.recall})
 
 
 def threshold(scores: Sequence[float], similar: Sequence[bool]) -> Threshold:
@@ -94,3 +93,14 @@ def _vectors(embedder: Embedder, documents: dict[tuple[str, str], Document]) -> 
 def _cosine(vectors: dict[tuple[str, str], np.ndarray], pair: LabelledPair) -> float:
     first, second = (vectors[pair.tenant, record_id] for record_id in pair.record_ids)
     return float(first @ second)
+
+
+PART = Part(
+    "similarity",
+    "Similarity of documents",
+    """
+The smallest similarity from which on labelled pairs of the demo's tickets are alike with a precision of 0.95, and the
+one that the graph uses.
+""",
+    measure,
+)

@@ -1,35 +1,39 @@
 """Dagster's event log in SQLite, with what it needs for each statement made once.
 
-`event_log_storage` in dagster.yaml names it. Dagster's own one makes an engine, and compiles every statement anew, each
-time that it opens a file, which is a dozen times for every event: an eighth of the time of a sync. It also reads all
-its migrations to make the file of a run.
+`event_log_storage` in dagster.yaml names it. Dagster's own one opens and closes a file a dozen times for every event,
+makes an engine and compiles every statement anew for it, and has each event on the disk before it goes on: most of the
+time of a sync with nothing to do. It also reads all its migrations to make the file of a run.
 """
 
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from dagster._config import StringSource
+from dagster._core.event_api import EventHandlerFn
+from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import event
 
-# Files of runs whose engines are kept; the index is one more.
+# Files of runs that are kept open, each by one connection; the index is one more.
 _KEPT = 32
 
 
 class EventLogStorage(SqliteEventLogStorage):
-    """The files of Dagster's own storage, in the same place and form."""
+    """The files of Dagster's own storage, in the same place and form. Several processes may have them open."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engine = lru_cache(_KEPT)(self._new_engine)
+        self._engines: dict[str, sa.Engine] = {}
         super().__init__(base_dir, inst_data)
+        self._watcher = SqlPollingEventWatcher(self)
 
     @classmethod
     def config_type(cls) -> Any:
@@ -42,6 +46,21 @@ class EventLogStorage(SqliteEventLogStorage):
     def has_table(self, table_name: str) -> bool:
         return sa.inspect(self._engine(INDEX_SHARD_NAME)).has_table(table_name)
 
+    # Dagster's own watcher waits for the file to change. A file that stays open changes seldom: news lie beside it.
+    def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
+        self._watcher.watch_run(run_id, cursor, callback)
+
+    def end_watch(self, run_id: str, handler: EventHandlerFn) -> None:
+        self._watcher.unwatch_run(run_id, handler)
+
+    def wipe(self) -> None:
+        self._close()
+        super().wipe()
+
+    def dispose(self) -> None:
+        self._watcher.close()
+        self._close()
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
         with self._db_lock:
@@ -53,28 +72,25 @@ class EventLogStorage(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
-    def dispose(self) -> None:
-        """Close what is open."""
-        self._engine.cache_clear()
-        super().dispose()
+    def _close(self) -> None:
+        while self._engines:
+            self._engines.popitem()[1].dispose()
 
-    def wipe(self) -> None:
-        """Remove all files; those made later are others."""
-        super().wipe()
-        self._engine.cache_clear()
+    def _engine(self, shard: str) -> sa.Engine:
+        if shard not in self._engines:
+            if len(self._engines) > _KEPT:
+                runs = (name for name in self._engines if name != INDEX_SHARD_NAME)
+                self._engines.pop(next(runs)).dispose()
+            self._engines[shard] = self._new_engine(shard)
+        return self._engines[shard]
 
     def _new_engine(self, shard: str) -> sa.Engine:
-        url = self.conn_string_for_shard(shard)
-        if shard == INDEX_SHARD_NAME:
-            # Most statements are for this file.
-            return sa.create_engine(
-                url,
-                poolclass=sa.QueuePool,
-                pool_size=1,
-                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
-            )
-        # A run's file is closed after each statement, as Dagster does: the UI follows a run by the changes of the file.
-        return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+        engine = sa.create_engine(
+            self.conn_string_for_shard(shard), pool_size=1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+        )
+        # A crash of the machine, not of a process, may cost the last events of a run, whose failure is told anyway.
+        event.listen(engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = NORMAL"))
+        return engine
 
 
 def _made(path: Path) -> bool:

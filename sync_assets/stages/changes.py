@@ -4,11 +4,13 @@ What belongs here: the comparison, and how it is counted, for who writes (`store
 (`rehearsal.py`). Nothing here writes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from sync_assets.batches import Partition, load_json
 from sync_assets.documents import Version, is_stale, next_floor
@@ -16,20 +18,60 @@ from sync_assets.ledger import AppliedDocument, AppliedRow
 from sync_assets.stages import Report
 from sync_assets.vector_stores import Point
 
+# What tells whether a collection has a document as it is; everything else of a row is read where it is to be written.
+_HEAD = ["document_id", "record_id", "modified_at", "observed_at", "authoritative", "deleted"]
+_HEAD += ["chunk_id", "content_hash", "payload_hash"]
+
+
+class _Page:
+    """A page of rows, with or without vectors. Most documents of most syncs are applied already: their rows become no
+    points."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def heads(self) -> list[dict[str, Any]]:
+        return self._table.select(_HEAD).to_pylist()
+
+    def point(self, number: int) -> Point:
+        """The point of a row; without a vector where the page has none."""
+        return _point(self._rows[number], self._vector(number))
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        return self._table.select([name for name in self._table.column_names if name != "vector"]).to_pylist()
+
+    def _vector(self, number: int) -> np.ndarray | None:
+        return self._vectors[0][self._vectors[1][number]] if "vector" in self._table.column_names else None
+
+    @cached_property
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """All vectors, and for each row which one is its."""
+        column = self._table["vector"].combine_chunks()
+        matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        return matrix, np.cumsum(column.is_valid().to_numpy(zero_copy_only=False)) - 1
+
 
 class Change(NamedTuple):
-    """One document of a batch, and what stands in the collection."""
+    """One document of a batch, and what stands in the collection.
+
+    Attributes:
+        chunks: content hash and payload hash by chunk id.
+        page, rows: where its points are.
+    """
 
     document_id: str
     record_id: str
     version: Version
     deleted: bool
-    points: list[Point]
+    chunks: dict[str, tuple[str, str]]
+    page: _Page
+    rows: list[int]
     applied: AppliedDocument | None
 
-    @property
-    def chunks(self) -> dict[str, tuple[str, str]]:
-        return {point.chunk_id: (point.content_hash, point.payload_hash) for point in self.points}
+    def points(self) -> list[Point]:
+        """Made anew in each call."""
+        return [self.page.point(number) for number in self.rows]
 
     @property
     def kind(self) -> str:
@@ -57,31 +99,32 @@ class Difference(NamedTuple):
     unknown: dict[str, list[str]]
 
 
-def changes_of(
-    rows: Sequence[dict[str, Any]],
-    vector_of: Callable[[int], np.ndarray | None],
-    applied: Mapping[str, AppliedDocument],
-) -> list[Change]:
-    """The documents of some rows, each once.
+def changes_of(table: pa.Table, applied: Mapping[str, AppliedDocument]) -> list[Change]:
+    """The documents of a table, each once.
 
     Args:
-        rows: of chunks, those of one document together.
-        vector_of: the vector of a row, by its number; None where nothing is to be written.
+        table: of chunks, those of one document together; without vectors where nothing is to be written.
         applied: what the collection holds of them, by document id.
     """
+    page = _Page(table)
     changes: dict[str, Change] = {}
-    for document_id, group in groupby(enumerate(rows), key=lambda item: item[1]["document_id"]):
-        items = list(group)
+    for document_id, group in groupby(enumerate(page.heads()), key=lambda item: item[1]["document_id"]):
+        items = [(number, row) for number, row in group]
         first = items[0][1]
         version = Version(
             modified_at=first["modified_at"], observed_at=first["observed_at"], authoritative=first["authoritative"]
         )
-        points = [_point(row, vector_of(number)) for number, row in items if row["chunk_id"] is not None]
+        chunks = {
+            row["chunk_id"]: (row["content_hash"], row["payload_hash"])
+            for _, row in items
+            if row["chunk_id"] is not None
+        }
+        rows = [number for number, row in items if row["chunk_id"] is not None]
         # A document that was edited while it was fetched comes twice: the later row is the one that counts.
         earlier = changes.get(document_id)
         if earlier is None or earlier.version.observed_at <= version.observed_at:
             changes[document_id] = Change(
-                document_id, first["record_id"], version, first["deleted"], points, applied.get(document_id)
+                document_id, first["record_id"], version, first["deleted"], chunks, page, rows, applied.get(document_id)
             )
     return list(changes.values())
 
@@ -92,7 +135,7 @@ def left_to_apply(changes: Sequence[Change], partition: Partition, report: Repor
     for change in changes:
         report.digests[partition].add([change.document_id, change.deleted, change.chunks])
         report.count(partition, "documents", not change.deleted)
-        report.count(partition, "chunks", len(change.points))
+        report.count(partition, "chunks", len(change.rows))
         if _is_applied(change):
             report.count(partition, "unchanged")
         elif change.applied is not None and is_stale(change.version, change.applied.standing):
@@ -108,12 +151,13 @@ def difference(changes: Sequence[Change]) -> Difference:
     new = 0
     for change in changes:
         before = change.applied
+        points = change.points()
         if before is None or before.dirty:
-            found.upserts.extend(change.points)
-            found.unknown[change.document_id] = [point.chunk_id for point in change.points]
-            new += sum(before is None or point.chunk_id not in before.chunks for point in change.points)
+            found.upserts.extend(points)
+            found.unknown[change.document_id] = [point.chunk_id for point in points]
+            new += sum(before is None or point.chunk_id not in before.chunks for point in points)
             continue
-        for point in change.points:
+        for point in points:
             stored = before.chunks.get(point.chunk_id)
             if stored is None or stored[0] != point.content_hash:
                 found.upserts.append(point)
@@ -137,7 +181,7 @@ def count_changes(
     report.count(partition, "removed", len(found.deletes) + strangers)
     for change in changes:
         report.count(partition, change.kind)
-        report.show(partition, {"document": change.document_id, "change": change.kind, "chunks": len(change.points)})
+        report.show(partition, {"document": change.document_id, "change": change.kind, "chunks": len(change.rows)})
 
 
 def applied_rows(changes: Sequence[Change]) -> list[AppliedRow]:

@@ -70,7 +70,7 @@ def _rehearse_store(context: Context, store: str, chunks: Batch, unregistered: i
         table = without_forgotten(ledger, partition.tenant, stored)
         ids = list(dict.fromkeys(table["document_id"].to_pylist()))
         applied = ledger.applied_documents(collection_id, partition.tenant, ids)
-        todo = left_to_apply(changes_of(table.to_pylist(), lambda _: None, applied), partition, report)
+        todo = left_to_apply(changes_of(table, applied), partition, report)
         found = difference(todo)
         count_changes(report, partition, todo, found)
         report.count(partition, "new", found.new)

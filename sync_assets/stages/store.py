@@ -8,7 +8,6 @@ ones go (law 10).
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from sync_assets.batches import Batch, Partition
@@ -133,14 +132,9 @@ def _apply_page(
 
 
 def _changes(context: Context, target: Target, partition: Partition, table: pa.Table) -> list[Change]:
-    rows = table.drop_columns(["vector"]).to_pylist()
-    vectors = table["vector"].combine_chunks()
-    matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(-1, target.registered.collection.dimension)
-    index = np.cumsum(vectors.is_valid().to_numpy(zero_copy_only=False)) - 1
-    applied = context.services.ledger.applied_documents(
-        target.registered.id, partition.tenant, list({row["document_id"] for row in rows})
-    )
-    return changes_of(rows, lambda number: matrix[index[number]], applied)
+    ids = list(set(table["document_id"].to_pylist()))
+    applied = context.services.ledger.applied_documents(target.registered.id, partition.tenant, ids)
+    return changes_of(table, applied)
 
 
 def _write_or_isolate(
