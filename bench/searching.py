@@ -120,12 +120,12 @@ class _Everything:
         for text in asked:
             best = self._best(text)
             found = store.search_text(collection, TENANT, audience, text, _FOUND)
-            shares.append(len(best & {hit.chunk_id for hit in found}) / len(best))
+            shares.append(len(best & {hit.chunk_id for hit in found.hits}) / len(best))
         return float(np.mean(shares))
 
     @cache  # noqa: B019 there is one of these
     def _best(self, text: str) -> frozenset[str]:
-        return frozenset(one.chunk_id for one in ranked(text, self, len(self.ids))[:_FOUND])
+        return frozenset(one.chunk_id for one in ranked(text, self, len(self.ids))[0][:_FOUND])
 
     def count(self, groups: Sequence[AnyWord]) -> int:
         return len(self._with(groups))

@@ -454,7 +454,7 @@ def test_a_switch_and_a_rollback_hold_to_the_limits(world: World) -> None:
         for number in ("0", "3"):
             world.write(number, f"{LONG}{text} {number}")
 
-    def refused_then_done(act: Callable[[], None]) -> None:
+    def refused_then_done(act: Callable[[], object]) -> None:
         settings, active = world.services.settings, world.active()
         world.services.settings = settings.model_copy(update={"max_embedded_texts": 1})
         try:
