@@ -40,11 +40,12 @@ class Ticket(NamedTuple):
         return [*self.description.split("\n\n"), *self.comments]
 
     def edited(self, mark: str = "replaced") -> "Ticket":
-        """With one word in the middle of the third paragraph, or of the only one, replaced."""
+        """With one word in the middle of the third paragraph, or of the only one, replaced; a sentence ends where it did."""
         paragraphs = self.description.split("\n\n")
         place = min(2, len(paragraphs) - 1)
         words = paragraphs[place].split()
-        words[len(words) // 2] = f"{mark}{self.number}"
+        middle = len(words) // 2
+        words[middle] = f"{mark}{self.number}{'.' if words[middle].endswith('.') else ''}"
         paragraphs[place] = " ".join(words)
         return self._replace(description="\n\n".join(paragraphs))
 
