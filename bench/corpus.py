@@ -40,7 +40,7 @@ class Ticket(NamedTuple):
         return [*self.description.split("\n\n"), *self.comments]
 
     def edited(self, mark: str = "replaced") -> "Ticket":
-        """With one word in the middle of the third paragraph, or of the only one, replaced; a sentence ends where it did."""
+        """With one word in the middle of the third paragraph (or of the only one) replaced; sentences end as before."""
         paragraphs = self.description.split("\n\n")
         place = min(2, len(paragraphs) - 1)
         words = paragraphs[place].split()
