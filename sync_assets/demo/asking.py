@@ -20,6 +20,7 @@ from sync_assets.golden.labels import read_labels
 from sync_assets.golden.measures import better
 from sync_assets.golden.measuring import Answers, measure
 from sync_assets.services import Services
+from sync_assets.terminal import StageProgress
 
 _TOLD = ("recall@5", "nDCG@10")
 
@@ -51,9 +52,12 @@ def demo_questions(services: Services) -> list[GoldenQuestion]:
     return [question for tenant in services.tenants.names() for question in read_labels(services, tenant)]
 
 
-def ask(services: Services) -> list[Answers]:
-    """What every store answers in each mode."""
-    return measure(services, demo_questions(services))
+def ask(services: Services, quiet: bool) -> list[Answers]:
+    """What every store answers in each mode; takes minutes, and shows how far it is unless `quiet`."""
+    questions = demo_questions(services)
+    with StageProgress(quiet) as shown:
+        shown.announce(f"\nAsking {len(questions)} questions of each store that has an answer, in every mode:")
+        return measure(services, questions, progress=shown.watch)
 
 
 def print_asked(out: Console, answers: Sequence[Answers]) -> None:

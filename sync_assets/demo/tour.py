@@ -146,7 +146,7 @@ def run_demo(services: Services, keep: bool, port: int, as_json: bool) -> int:
             print_status(services)
             out.print()
             _print_comparisons(out, comparisons)
-        answers = ask(services)
+        answers = ask(services, quiet=as_json)
         recalls = {one.store: one.measured("hybrid")["recall@5"].mean for one in answers}
         searches = [_sample(services, one, number / len(answers)) for number, one in enumerate(answers)]
         equal = all(comparison["equal"] for comparison in comparisons)
