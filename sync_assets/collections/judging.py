@@ -65,8 +65,8 @@ def judge(services: Services, pair: Pair, progress: Progress = no_progress) -> J
     questions = golden_questions(services, pair)
     if not questions:
         return Judgement(old.store, 0, [])
-    before = answer(services, questions, "hybrid", old.store, progress=progress)
-    after = answer(services, questions, "hybrid", old.store, {old.id: new}, progress)
+    before = answer(services, questions, old.store, progress=progress)["hybrid"]
+    after = answer(services, questions, old.store, {old.id: new}, progress)["hybrid"]
     changes = [
         Change(name, float(before[name].mean()), float(after[name].mean()), interval(after[name] - before[name]))
         for name in MEASURES

@@ -5,6 +5,7 @@ What belongs here: asking the questions, of what a store holds. What does not: w
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -13,7 +14,8 @@ from sync_assets.golden import GoldenQuestion
 from sync_assets.golden.measures import DEPTH, Interval, better, interval, score
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import held_documents
-from sync_assets.search import MAX_TOP_K, Mode, search
+from sync_assets.search import MAX_TOP_K, Mode
+from sync_assets.search.finding import rank
 from sync_assets.services import Services
 from sync_assets.stages import Progress, no_progress
 
@@ -58,7 +60,7 @@ def measure(
             if store in (None, name):
                 by_store.setdefault(name, []).append(question.model_copy(update={"documents": documents}))
     return [
-        Answers(name, found, {mode: answer(services, found, mode, name, progress=progress) for mode in MODES})
+        Answers(name, found, answer(services, found, name, progress=progress))
         for name, found in sorted(by_store.items())
     ]
 
@@ -76,31 +78,23 @@ def unknown_documents(services: Services, questions: Sequence[GoldenQuestion]) -
 def answer(
     services: Services,
     questions: Sequence[GoldenQuestion],
-    mode: Mode,
     store: str,
-    instead: Mapping[int, RegisteredCollection] | None = None,
+    instead: Mapping[int, RegisteredCollection] = MappingProxyType({}),
     progress: Progress = no_progress,
-) -> dict[str, np.ndarray]:
-    """What a store's answers in one mode are worth: each measure for each question, by name.
+) -> dict[Mode, dict[str, np.ndarray]]:
+    """What a store's answers are worth: in each mode each measure for each question, by name.
 
     Args:
-        instead: as `search` takes it.
+        instead: as `rank` takes it.
     """
-    rankings: list[list[str]] = []
+    rankings: dict[Mode, list[list[str]]] = {mode: [] for mode in MODES}
     for number, question in enumerate(questions, 1):
-        results = search(
-            services,
-            question.text,
-            tenant=question.tenant,
-            audience=question.audience,
-            mode=mode,
-            store=store,
-            top_k=min(DEPTH + len(question.asked_in), MAX_TOP_K),
-            instead=instead,
-        )
-        rankings.append([one.document_id for one in results if one.document_id not in question.asked_in])
-        progress(f"{store} {mode}", number, len(questions))
-    return score([question.documents for question in questions], rankings)
+        top_k = min(DEPTH + len(question.asked_in), MAX_TOP_K)
+        asked = {"tenant": question.tenant, "audience": question.audience, "store": store, "top_k": top_k}
+        for mode, ranked in rank(services, question.text, **asked, instead=instead).items():
+            rankings[mode].append([one for one in ranked if one not in question.asked_in])
+        progress(store, number, len(questions))
+    return {mode: score([one.documents for one in questions], ranked) for mode, ranked in rankings.items()}
 
 
 def _held(

@@ -86,10 +86,15 @@ def gather(services: Services, question: Question, asked: Iterable[Place]) -> di
     for (place, _), hits in zip(worded, compared([one for _, one in worded]), strict=True):
         for hit in hits:
             _candidate(found, place, hit).lexical[hit.chunk_id] = hit.score
-    relevance = fuse(_dense_by_model(found), _best(found, "lexical"))
-    for document_id, candidate in found.items():
-        candidate.relevance = relevance[document_id]
+    for document_id, score in relevance(found, question.mode).items():
+        found[document_id].relevance = score
     return found
+
+
+def relevance(found: dict[str, Candidate], mode: Mode) -> dict[str, float]:
+    """How relevant each of the candidates is that a mode has found, 0..1."""
+    dense = _dense_by_model(found) if mode != "lexical" else []
+    return fuse(dense, _best(found, "lexical") if mode != "dense" else {})
 
 
 def _candidate(found: dict[str, Candidate], place: Place, hit: Hit) -> Candidate:

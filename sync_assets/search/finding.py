@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sync_assets.errors import SettingsError
 from sync_assets.ledger import AppliedDocument, RegisteredCollection
 from sync_assets.search import context, signals
-from sync_assets.search.candidates import Candidate, Question, gather
+from sync_assets.search.candidates import Candidate, Question, gather, relevance
 from sync_assets.search.fusion import USUAL
 from sync_assets.search.highlights import highlights
 from sync_assets.search.places import places
@@ -54,7 +54,6 @@ def search(
     feedback: float = 0.0,
     expand: bool = False,
     neighbours: int = 0,
-    instead: Mapping[int, RegisteredCollection] | None = None,
 ) -> list[Result]:
     """The documents of a tenant that answer a text best, each by its best chunk; `top_k` when that many exist.
 
@@ -74,8 +73,6 @@ def search(
         half_life_days: after so many days without a change recency is half.
         expand: add what is near in the knowledge graph.
         neighbours: how many chunks before and after the best one to add, 0..10.
-        instead: collections that answer in place of active ones, by the active one's number: how it would be after a
-            switch.
 
     Raises:
         SettingsError: nothing of the tenant is in any store, or not in the one that was named; tenant, source or mode
@@ -86,10 +83,7 @@ def search(
     weights = _weights(recency, feedback, half_life_days)
     reorders = rerank or weights.relevance < 1
     question = Question(text, tenant, audience, mode, max(USUAL, top_k) if reorders else top_k)
-    asked = places(services, tenant, source, store, _reusable(filters or {}))
-    if instead:
-        asked = [one._replace(registered=instead.get(one.registered.id, one.registered)) for one in asked]
-    found = gather(services, question, asked)
+    found = gather(services, question, places(services, tenant, source, store, _reusable(filters or {})))
     pool = dict(sorted(found.items(), key=lambda item: (-item[1].relevance, item[0]))[: question.documents])
     known = context.applied(services, tenant, pool)
     weighed = _weigh(services, text, pool, known, weights, rerank)
@@ -102,6 +96,38 @@ def search(
         more = {"neighbours": beside, "related": near.get(document_id, [])}
         results.append(_result(text, one).model_copy(update=more))
     return results
+
+
+def rank(
+    services: Services,
+    text: str,
+    *,
+    tenant: str,
+    audience: Audience,
+    store: str,
+    top_k: int,
+    instead: Mapping[int, RegisteredCollection],
+) -> dict[Mode, list[str]]:
+    """The ids of the documents that `search` finds in a store, best first, in each mode: of one look into the store.
+
+    Args:
+        instead: collections that answer in place of active ones, by the active one's number: how it would be after a
+            switch.
+
+    Raises:
+        As `search`.
+    """
+    _check(text, "hybrid", top_k, 0)
+    asked = [
+        one._replace(registered=instead.get(one.registered.id, one.registered))
+        for one in places(services, tenant, None, store, {})
+    ]
+    found = gather(services, Question(text, tenant, audience, "hybrid", top_k), asked)
+    orders: dict[Mode, list[str]] = {}
+    for mode in get_args(Mode):
+        scores = relevance(found, mode)
+        orders[mode] = sorted(scores, key=lambda one, scores=scores: (-scores[one], one))[:top_k]
+    return orders
 
 
 def _check(text: str, mode: str, top_k: int, neighbours: int) -> None:

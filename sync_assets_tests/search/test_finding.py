@@ -8,6 +8,7 @@ import pytest
 from sync_assets.documents import Visibility
 from sync_assets.errors import SettingsError
 from sync_assets.search import MODIFIED, Mode, Result, search
+from sync_assets.search.finding import rank
 from sync_assets.vector_stores import Audience
 from sync_assets.vector_stores.matching import AnyOf, Between
 from sync_assets.vector_stores.pgvector import PgVectorStore
@@ -78,6 +79,18 @@ def test_a_word_weighs_what_it_weighs_in_all_collections_together(corpus: Corpus
     results = found(corpus, "quokka reset", mode="lexical")
     assert records(results) == ["rare", "b0", "b1", "b2"]
     assert results[0].scores["lexical"] > results[1].scores["lexical"]
+
+
+def test_one_look_into_a_store_ranks_as_searches_in_each_mode_do(corpus: Corpus) -> None:
+    for number in range(9):
+        corpus.add(f"t{number}", f"paper of kind {number}", "the printer jams" if number % 3 else "a toner is empty")
+    corpus.add("kb", "printer jams with glossy paper", collection="kb", stream="articles", model="hash-32")
+    for store, text in product(STORES, ("printer jams with paper", "toner 4", "?!")):
+        asked: dict[str, Any] = {"tenant": corpus.tenant, "audience": PUBLIC, "store": store, "top_k": 6}
+        ranked = rank(corpus.services, text, **asked, instead={})
+        for mode in MODES:
+            results = search(corpus.services, text, **asked, mode=mode)
+            assert ranked[mode] == [result.document_id for result in results], (store, text, mode)
 
 
 def test_no_more_is_fetched_than_the_documents_that_are_asked_for_need(
