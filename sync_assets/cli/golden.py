@@ -114,6 +114,9 @@ def print_judgement(one: "Judgement") -> None:
     if not one.questions:
         console().print("The golden set has no question that this collection answers.")
         return
+    if not one.changes:
+        console().print(f"The active collection in {one.store} can't be asked any more, so nothing was judged.")
+        return
     rows = [
         {
             "measure": change.measure,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sync_assets.collections import Pair
-from sync_assets.errors import CollectionError
+from sync_assets.errors import CollectionError, FingerprintMismatch
 from sync_assets.golden import GoldenQuestion, golden_set
 from sync_assets.golden.measures import FEWEST, MEASURES, Interval, interval
 from sync_assets.golden.measuring import answer
@@ -40,7 +40,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         questions: those that the active collection holds an answer of, of all tenants.
-        changes: empty where there are no questions.
+        changes: empty where there are no questions, or where the active collection can't be asked any more.
     """
 
     store: str
@@ -59,13 +59,17 @@ def judge(services: Services, pair: Pair, progress: Progress = no_progress) -> J
     Raises:
         SettingsError: golden.yaml has a mistake.
         GraphError: the graph, which tells of resolved tickets, is out of reach.
-        FingerprintMismatch: a collection's model is not what its name opens now.
+        FingerprintMismatch: the new collection's model is not what its name opens now.
     """
     old, new = pair
     questions = golden_questions(services, pair)
     if not questions:
         return Judgement(old.store, 0, [])
-    before = answer(services, questions, old.store, progress=progress)["hybrid"]
+    try:
+        before = answer(services, questions, old.store, progress=progress)["hybrid"]
+    except FingerprintMismatch:
+        # Nobody finds anything with it, which is why another one was built.
+        return Judgement(old.store, len(questions), [])
     after = answer(services, questions, old.store, {old.id: new}, progress)["hybrid"]
     changes = [
         Change(name, float(before[name].mean()), float(after[name].mean()), interval(after[name] - before[name]))

@@ -29,6 +29,9 @@ class BedrockChat(Chat):
         SettingsError: no region is named, or AWS's variables are wrong.
     """
 
+    setting = "SYNC_ASSETS_BEDROCK_REGION"
+    remedy = "Check the model's name and SYNC_ASSETS_BEDROCK_REGION, and whether Bedrock is reached from here."
+
     def __init__(self, model: str, region: str | None, requests_per_minute: int | None = None) -> None:
         super().__init__("Bedrock", model, requests_per_minute)
         self._region = region

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import httpx
 
@@ -36,7 +36,6 @@ _OF_ONE_TEXT = (400, 413, 422)
 _UNKNOWN_MODEL = re.compile(
     r"\bmodel\b.{0,120}(?:not found|not exist|not available|not a valid model)|(?:unknown|invalid|no such) model", re.I
 )
-_REMEDY = "Check SYNC_ASSETS_LLM_URL, the model's name and SYNC_ASSETS_LLM_API_KEY."
 
 
 class Answer(NamedTuple):
@@ -56,7 +55,11 @@ class Chat(ABC):
 
     Attributes:
         billed: what the vendor has counted so far, of answers that could not be used too.
+        setting: where it is configured; `remedy`: what to look at there.
     """
+
+    setting: ClassVar[str]
+    remedy: ClassVar[str]
 
     def __init__(self, vendor: str, model: str, requests_per_minute: int | None) -> None:
         self.model = model
@@ -102,7 +105,7 @@ class Chat(ABC):
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return ExtractorUnreachable(
             f"{self._vendor} has no model {self.model!r}.",
-            f"There are: {', '.join(names[:_NAMED])}{more}." if names else _REMEDY,
+            f"There are: {', '.join(names[:_NAMED])}{more}." if names else self.remedy,
         )
 
     @cached_property
@@ -119,7 +122,7 @@ class Chat(ABC):
         except EnrichmentError as error:
             return error
         except Passing as error:
-            return ExtractorUnreachable(f"{self._vendor} gave no answer: {error}, after all attempts.", _REMEDY)
+            return ExtractorUnreachable(f"{self._vendor} gave no answer: {error}, after all attempts.", self.remedy)
         except SourceError as error:
             remedy = "Raise SYNC_ASSETS_MODEL_REQUESTS_PER_MINUTE."
             return ExtractorUnreachable(f"{self._vendor} was not asked: {error.message}", remedy)
@@ -133,7 +136,7 @@ class Chat(ABC):
 
     @cached_property
     def _account(self) -> ApiClient:
-        return ApiClient(self._vendor, self._address, setting="SYNC_ASSETS_LLM_URL", limits=self._limits)
+        return ApiClient(self._vendor, self._address, setting=self.setting, limits=self._limits)
 
 
 class OpenAiChat(Chat):
@@ -144,6 +147,9 @@ class OpenAiChat(Chat):
         key: sent as a bearer token; never shown.
         transport: takes the place of the network in tests.
     """
+
+    setting = "SYNC_ASSETS_LLM_URL"
+    remedy = "Check SYNC_ASSETS_LLM_URL, the model's name and SYNC_ASSETS_LLM_API_KEY."
 
     def __init__(
         self,
@@ -225,7 +231,7 @@ class OpenAiChat(Chat):
                 raise TypeError
             return Answer(text, choice.get("finish_reason") != "length")
         except (ValueError, LookupError, TypeError, AttributeError):
-            raise EnrichmentError("The language model's answer is not what was asked for.", _REMEDY) from None
+            raise EnrichmentError("The language model's answer is not what was asked for.", self.remedy) from None
 
     def _refusal(self, reply: httpx.Response) -> Exception:
         status, told = reply.status_code, _told(reply)
@@ -240,7 +246,7 @@ class OpenAiChat(Chat):
         if told["code"] == "model_not_found" or _UNKNOWN_MODEL.search(told["message"]):
             return self._unknown()
         kind = EnrichmentError if status in _OF_ONE_TEXT else ExtractorUnreachable
-        return kind(f"{self._vendor} refused the request with status {status}.", _REMEDY)
+        return kind(f"{self._vendor} refused the request with status {status}.", self.remedy)
 
 
 def _told(reply: httpx.Response) -> dict[str, str]:

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from sync_assets.batches import Batch, BatchWriter, FileLayout, Partition, Stage
+from sync_assets.batches import PAGE_ROWS, Batch, BatchWriter, FileLayout, Partition, Stage
+from sync_assets.enrichment.summaries import SUMMARY
 from sync_assets.forgetting.place import Documents, Place
-from sync_assets.hashing import SetDigest
+from sync_assets.hashing import SetDigest, text_hash
 from sync_assets.ledger import tables as t
 from sync_assets.services import Services
 from sync_assets.stages.raw import digest_rows
@@ -86,15 +87,18 @@ def rows_in_files(services: Services, documents: Documents, stage: Stage) -> Ite
 
 
 def texts_in_files(services: Services, tenant: str, without: Documents) -> Iterator[set[str]]:
-    """Content hashes of the chunks in a tenant's files, those of some documents left out, page by page."""
+    """Content hashes of the chunks in a tenant's files and of whole summaries, which may be cut in several chunks; those
+    of some documents left out, page by page."""
     for file in tenant_files(services.storage, tenant):
-        if file.layout.stage not in ("chunks", "embeddings"):
+        if file.layout.stage == "raw":
             continue
         with local_copy(services.storage, file) as path:
             if path is None:
                 continue
-            for ids, hashes in _columns(path, "document_id", "content_hash"):
-                found = {key for one, key in zip(ids, hashes, strict=True) if key and one not in without.ids}
+            column = "parts" if file.layout.stage == "documents" else "content_hash"
+            for ids, values in _columns(path, "document_id", column):
+                kept = (value for one, value in zip(ids, values, strict=True) if value and one not in without.ids)
+                found = {key for value in kept for key in ([value] if isinstance(value, str) else _summaries(value))}
                 if found:
                     yield found
 
@@ -142,8 +146,12 @@ def _of(file: StageFile, ids: list[str], documents: Documents) -> list[bool]:
 
 def _columns(path: Path, *names: str) -> Iterator[list[list[Any]]]:
     with pq.ParquetFile(path) as parquet:
-        for page in parquet.iter_batches(columns=list(names)):
+        for page in parquet.iter_batches(PAGE_ROWS, columns=list(names)):
             yield [page[name].to_pylist() for name in names]
+
+
+def _summaries(parts: list[dict[str, Any]]) -> list[str]:
+    return [text_hash(part["text"]) for part in parts if part["role"] == SUMMARY]
 
 
 def _rewrite(services: Services, file: StageFile, path: Path, documents: Documents) -> None:

@@ -96,6 +96,8 @@ def test_a_busy_or_broken_server_is_asked_again(server: LanguageModel) -> None:
     found = refusal(summarise(server))
     assert isinstance(found, ExtractorUnreachable)
     assert "after all attempts" in found.message
+    ours = "SYNC_ASSETS_LLM_URL" if server.url.endswith("/v1") else "SYNC_ASSETS_BEDROCK_REGION"
+    assert [one for one in ("SYNC_ASSETS_LLM_URL", "SYNC_ASSETS_BEDROCK_REGION") if one in found.remedy] == [ours]
 
 
 @pytest.mark.parametrize(

@@ -265,6 +265,27 @@ def test_what_was_made_of_a_forgotten_document_is_forgotten_and_what_others_shar
     assert kept() == {expected(2)}
 
 
+def test_a_summary_that_is_cut_in_chunks_outlives_the_forgetting_of_another_document(
+    world: World, model: LanguageModel
+) -> None:
+    world.chain.stream = replace(world.stream, chunk_tokens=16)
+    model.answer = lambda text: f"{text.splitlines()[0]} " + "tells of a pump that stops and starts again. " * 4
+    for number in (1, 2):
+        write(world, number)
+    world.sync()
+    documents = Documents.of(TENANT, [f"{TENANT}_freshdesk_article-1"])
+    for place in (
+        *documents_in_stores(world.services, documents),
+        documents_in_files(world.services, documents),
+        cached_texts(world.services, documents),
+        documents_in_ledger(world.services, documents),
+    ):
+        place.erase()
+    with world.services.ledger.transaction() as connection:
+        (left,) = connection.scalars(sa.select(t.summaries.c.text))
+    assert left.startswith("Article 2 ")
+
+
 # Plans and limits
 
 

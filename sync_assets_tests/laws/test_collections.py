@@ -632,6 +632,24 @@ def test_a_switch_after_which_searches_would_find_less_is_refused(world: World) 
         golden.unlink()
 
 
+def test_a_collection_that_nobody_can_ask_any_more_is_replaced_without_a_judgement(world: World) -> None:
+    golden = world.services.settings.home / "golden.yaml"
+    golden.write_text(json.dumps({world.tenant: [{"question": LONG, "documents": [f"{world.tenant}_freshdesk_0"]}]}))
+    old = world.active()
+    try:
+        world.build(model="hash-16")
+        with world.services.ledger.transaction() as connection:
+            statement = sa.update(t.collections).where(t.collections.c.id == old.id)
+            connection.execute(statement.values(model_fingerprint="of files that were replaced"))
+        with pytest.raises(FingerprintMismatch, match="`sync-assets collections build"):
+            world.answer()
+        (judgement,) = world.switch().judgements
+        assert (judgement.questions, judgement.changes) == (1, [])
+        assert world.answer().keys() == {"0", "1", "3"}
+    finally:
+        golden.unlink()
+
+
 def test_a_few_questions_hold_up_no_switch() -> None:
     worse = Change("MRR", 1.0, 0.2, Interval(-0.8, -0.9, -0.7))
     refuse_worse([Judgement("qdrant", 19, [worse])], "tickets")
