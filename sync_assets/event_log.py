@@ -101,7 +101,7 @@ def _made(path: Path) -> bool:
     new.write_bytes(_empty())
     try:
         os.link(new, path)
-    except FileExistsError:  # another process was first
+    except OSError:  # another process was first, or these files can have no second name: Dagster makes it
         return False
     finally:
         new.unlink()

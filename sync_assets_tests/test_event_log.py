@@ -58,6 +58,18 @@ def test_a_run_that_ended_without_closing_its_file_is_read(storages: tuple[Event
     assert texts(EventLogStorage(storages[0]._base_dir), "a") == ["last words"]
 
 
+def test_a_file_system_without_links_has_a_log_too(
+    storages: tuple[EventLogStorage, EventLogStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    storages[0].store_event(entry("a", "here"))
+    assert [texts(one, "a") for one in storages] == [["here"]] * 2
+    assert [path.name for path in Path(storages[0]._base_dir).glob(".*.new")] == []
+
+
 def test_files_of_many_runs_are_not_all_kept_open(storages: tuple[EventLogStorage, EventLogStorage]) -> None:
     storage, _ = storages
     for number in range(_KEPT + 8):

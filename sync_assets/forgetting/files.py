@@ -87,8 +87,10 @@ def rows_in_files(services: Services, documents: Documents, stage: Stage) -> Ite
 
 
 def texts_in_files(services: Services, tenant: str, without: Documents) -> Iterator[set[str]]:
-    """Content hashes of the chunks in a tenant's files and of whole summaries, which may be cut in several chunks; those
-    of some documents left out, page by page."""
+    """Content hashes of the chunks in a tenant's files, and of whole summaries, which may be cut in several chunks.
+
+    Page by page, those of some documents left out.
+    """
     for file in tenant_files(services.storage, tenant):
         if file.layout.stage == "raw":
             continue

@@ -17,10 +17,10 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from sync_assets.collections import Pair, building
+from sync_assets.collections import Pair, building, judging
 from sync_assets.collections.building import Built, build, estimate
 from sync_assets.collections.comparing import Question, compare, questions_about
-from sync_assets.collections.judging import Change, Judgement, judge, refuse_worse
+from sync_assets.collections.judging import Change, Judgement, golden_questions, judge, refuse_worse
 from sync_assets.collections.switching import Switched, drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
@@ -593,7 +593,9 @@ def test_nothing_is_built_in_a_precision_that_passed_no_check(world: World) -> N
     assert world.collections() == [world.active()]
 
 
-def test_a_switch_after_which_searches_would_find_less_is_refused(world: World) -> None:
+def test_a_switch_after_which_searches_would_find_less_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.chain = replace(world.chain, stream=replace(world.chain.stream, model="hash-512"))
     world.name, world.chain.stream = "judged", replace(world.chain.stream, collection="judged")
     # Texts of the same few words, which a model of three dimensions does not tell apart.
@@ -610,6 +612,11 @@ def test_a_switch_after_which_searches_would_find_less_is_refused(world: World) 
         world.build(model="hash-3", chunk_tokens=64)
         old, new = world.active(), world.inactive()
         judged = judge(world.services, Pair(old, new))
+        with monkeypatch.context() as few:
+            few.setattr(judging, "_MOST", 3)
+            some = [golden_questions(world.services, Pair(old, new)) for _ in range(2)]
+        assert some[0] == some[1]
+        assert len({one.text for one in some[0]}) == 3
         (mrr,) = [one for one in judged.worse if one.measure == "MRR"]
         assert mrr.before == 1
         with pytest.raises(CollectionError) as refused:
