@@ -99,6 +99,7 @@ def test_every_source_is_a_group_of_the_lineage(browser: Browser) -> None:
     page = browser.open("/asset-groups")
     for name in (*SOURCE_NAMES, "graph"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.get_by_text("fetching statuses")).to_have_count(0)
     browser.keep("lineage")
 
 
