@@ -165,8 +165,7 @@ class Backfills:
         return Standing(backfill, _state(attempts[0].run, left), runs, left, failed)
 
     def go_on(self, backfill: Backfill, runs: Sequence[PlannedRun]) -> SyncResult:
-        """Execute runs of a backfill one after the other, until all were or somebody cancels; what fails is in the
-        result, and the rest goes on.
+        """Execute runs of a backfill in turn, until somebody cancels; failures are in the result, the rest goes on.
 
         Raises:
             SourceError: a tenant's credentials don't work.
@@ -184,6 +183,8 @@ class Backfills:
             syncer.run(run, request, result)
             windows += run.windows
         syncer.settle(request, result)
+        if self._cancellations(backfill.id) - canceled:
+            self._mark_canceled(backfill.id)  # once more: other runs may have followed, such as the graph's
         result.seconds += time.monotonic() - started
         return result
 
@@ -198,7 +199,10 @@ class Backfills:
                 f"Backfill {backfill_id} is {state}.",
                 "Only one that runs can be canceled; one that is about to begin, once its first run has.",
             )
-        latest = self._attempts(backfill_id)[0].dagster_run
+        self._mark_canceled(backfill_id)
+
+    def _mark_canceled(self, backfill_id: str) -> None:
+        latest = self._attempts(backfill_id)[0].dagster_run  # which tells the state
         self._instance.add_run_tags(latest.run_id, {_CANCELED_TAG: utc_now().isoformat()})
 
     def _standing_if_known(self, backfill_id: str) -> Standing:
@@ -310,8 +314,7 @@ class _Attempt(NamedTuple):
     def is_at(self, planned: PlannedRun, tenant: str) -> bool:
         """Whether it was at all windows of a planned run, for this tenant."""
         windows = self.first_window <= planned.first_window and planned.last_window <= self.last_window
-        assets = set(self.run.asset_selection or ())
-        return windows and tenant in self.tenants and not assets.isdisjoint(planned.assets)
+        return windows and tenant in self.tenants and not (self.run.asset_selection or set()).isdisjoint(planned.assets)
 
 
 def _is_done(planned: PlannedRun, attempts: Sequence[_Attempt]) -> bool:

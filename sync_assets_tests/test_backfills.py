@@ -96,13 +96,17 @@ def test_a_backfill_that_another_terminal_cancels_ends_after_its_run(
         run(self, planned, *arguments)
         cancel(started[0])
 
+    # All that changed is in the first of its runs, so that a run of the graph follows the one that is canceled.
+    days = ("--from", DAYS[-1], "--to", f"{YESTERDAY + timedelta(days=1):%Y-%m-%d}")
     with monkeypatch.context() as patched:
         patched.setattr(Backfills, "go_on", noted)
         patched.setattr(Syncer, "run", canceled)
-        outcome = installation.run(*START)
+        outcome = installation.run(*START[: START.index("--from")], *days, "--windows-per-run", "1")
     assert outcome.code == 1
     assert outcome.err.endswith("1 of 2 runs are left.\n")
     assert [end for *_, end in attempts(installation)] == [dg.DagsterRunStatus.SUCCESS]
+    with installation.instance() as instance:
+        assert instance.get_runs(limit=1)[0].tags["sync_assets/source"] == "graph"
     row = only(installation)
     assert (row["state"], row["done"]) == ("canceled", 1)
 

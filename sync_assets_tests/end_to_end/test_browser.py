@@ -65,6 +65,7 @@ class Browser:
 
     def keep(self, name: str) -> None:
         """Take a picture of what stands there, which must be without any alarm."""
+        self.page.wait_for_load_state("networkidle")  # edges, statuses and the last rows come late
         self.page.screenshot(path=self._pictures / f"{name}.png", animations="disabled")
         shown = self.page.locator("body").inner_text()
         assert not (found := _ALARMING.search(shown)), f"{found and found.group()} in: {shown}"
@@ -98,6 +99,7 @@ def test_every_source_is_a_group_of_the_lineage(browser: Browser) -> None:
     page = browser.open("/asset-groups")
     for name in (*SOURCE_NAMES, "graph"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.get_by_text("fetching statuses")).to_have_count(0)
     browser.keep("lineage")
 
 
@@ -146,6 +148,11 @@ def test_a_backfill_is_launched_with_a_few_clicks_and_listed(browser: Browser, d
     deployment.wait(lambda: deployment.query(_BACKFILLS)["results"], "the backfill was asked for", seconds=30)
     page = browser.open("/runs?view=backfills")
     expect(page.get_by_text(f"{len(TENANTS)} partitions", exact=True)).to_be_visible()
+    browser.keep("backfills")
+    page.get_by_role("link", name="View", exact=True).click()
+    expect(page.get_by_text("Asset name", exact=True)).to_be_visible()
+    for stage in ("raw", "documents", "chunks", "embeddings", "qdrant", "pgvector", "graph"):
+        expect(page.get_by_text(re.compile(f"/ {stage}$")).first).to_be_visible()
     browser.keep("backfill")
 
 

@@ -271,10 +271,10 @@ def test_a_tick_of_the_daemon_starts_a_run_that_brings_the_stores_in_step(
 
 
 def _backdate(deployment: Deployment, schedule: str) -> None:
-    """Let a schedule have been on for half an hour, so that its last ticks are made up for."""
+    """Let a schedule have been on for an hour, so that its last turn, of which each hour has one, is made up for."""
     with deployment.instance() as instance:
         (state,) = [found for found in instance.all_instigator_state() if found.name == schedule]
         data = state.instigator_data
         assert isinstance(data, ScheduleInstigatorData)
-        earlier = (data.start_timestamp or 0) - 1800
+        earlier = (data.start_timestamp or 0) - 3600
         instance.update_instigator_state(state.with_data(ScheduleInstigatorData(data.cron_schedule, earlier)))
