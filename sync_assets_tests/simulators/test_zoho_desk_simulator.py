@@ -649,7 +649,7 @@ class TestContent:
 
     def test_every_question_has_its_documents(self, company: DemoCompany) -> None:
         questions = [question for question in QUESTIONS if question.source == "zoho_desk"]
-        assert len(questions) >= 10
+        assert len(questions) == 28
         for question in questions:
             known = {
                 record_id
