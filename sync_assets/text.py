@@ -73,6 +73,8 @@ _REPAIRS = TextFixerConfig(
     uncurl_quotes=False,
 )
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+# What none of the repairs touches: printable ASCII, tabs, line and page ends.
+_PLAIN = re.compile(r"[\t\n\f -~]*")
 
 _MARKDOWN = MarkdownIt("commonmark").enable("table").disable(["lheading", "code"])
 _MARKDOWN_BLOCKS = {"heading_open", "fence", "table_open"}
@@ -122,7 +124,13 @@ def repair(text: str) -> str:
     >>> repair("\u00c3\u00a9\u00c3\u00a9n \x93caf\u00e9\x94")
     'één “café”'
     """
-    return "".join(fix_and_explain(line, _REPAIRS).text for line in _LINE.findall(text))
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(line if _PLAIN.fullmatch(line) else _repaired(line) for line in _LINE.findall(text))
+
+
+def _repaired(line: str) -> str:
+    return fix_and_explain(line, _REPAIRS).text
 
 
 def to_markdown(text: str, *, is_mail: bool = False) -> str:

@@ -39,7 +39,8 @@ class ObjectStorageIOManager(dg.IOManager):
         storage = self._services.storage
         with failures():
             for partition, path in obj.files.items():
-                storage.put(path, obj.layout.path(partition))
+                if partition not in obj.kept:
+                    storage.put(path, obj.layout.path(partition))
             obj.on_stored()
             days = self._services.settings.raw_retention_days
             if obj.layout.stage == "raw" and days is not None:

@@ -1,6 +1,7 @@
 """Embeddings: a vector for every chunk, computed once for each text and model, ever."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.ledger.throughput import record_throughput
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.findings import Finding, unusable
+from sync_assets.stages.kept import KeptFiles, origin_of
 from sync_assets.stages.limits import refuse_beyond_limits
 from sync_assets.stages.precision import refuse_unchecked
 
@@ -27,6 +29,8 @@ GATHERED_ROWS = 4096
 def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     """Add vectors to chunks. A document with a text that can't be embedded goes to quarantine as a whole.
 
+    A partition whose chunks did not change keeps its file.
+
     Raises:
         EmbeddingError: the model can't be loaded, or fails on everything; what was embedded before stays in the cache.
         LimitError: the cache lacks more texts than the settings allow to embed.
@@ -34,20 +38,44 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     """
     embedder = context.services.embedder(context.stream.model)
     refuse_unchecked(context.services, embedder)
-    refuse_beyond_limits(context, chunks)
     schema = embedding_schema(embedder.fingerprint.dimension)
     report = Report.after(context, "chunks", STAGE, chunks.partitions)
     report.findings["vectors"] = Finding()
     desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), schema, chunks.partitions)
-    for tenant, gathered in _gathered(chunks):
+    finding = report.findings["vectors"]
+    kept = _keep(context, embedder, chunks, writer)
+    changed = chunks.only(writer.origins)
+    refuse_beyond_limits(context, changed)
+    for partition, table in kept.document_pages(GATHERED_ROWS):
+        _without_failed(desk, partition, table, {}, finding)
+        _count(report, partition, table)
+        report.count(partition, "reused", pc.count_distinct(table["content_hash"]).as_py())  # pyright: ignore[reportAttributeAccessIssue] made at import
+    for tenant, gathered in _gathered(changed):
         pages = [(place, without_forgotten(context.services.ledger, tenant, table)) for place, table in gathered]
         result = _embed(context, embedder, tenant, pages, report)
-        for partition, table in pages:
-            table = _without_failed(desk, partition, table, result.failures, report.findings["vectors"])
-            _count(report, partition, table, result.vectors)
-            writer.write(partition, _with_vectors(table, result.vectors, schema))
+        for (partition, page), (_, stored) in zip(pages, gathered, strict=True):
+            good = _without_failed(desk, partition, page, result.failures, finding)
+            if good.num_rows < stored.num_rows:
+                writer.origins.pop(partition, None)
+            table = _with_vectors(good, result.vectors, schema)
+            _count(report, partition, table)
+            writer.write(partition, table)
     return writer.finish(record_states(context, report)), report
+
+
+def _keep(context: Context, embedder: Embedder, chunks: Batch, writer: BatchWriter) -> Batch:
+    """The partitions that keep their files; of the others the writer is told what their files are made of."""
+    kept = KeptFiles(context, STAGE, writer.folder)
+    found: dict[Partition, Path] = {}
+    for partition, path in chunks.files.items():
+        origin = origin_of(path, embedder.fingerprint.key)
+        if before := kept.find(partition, origin):
+            writer.keep(partition, before)
+            found[partition] = before
+        else:
+            writer.origins[partition] = origin
+    return Batch(found, writer.layout)
 
 
 def _gathered(chunks: Batch) -> Iterator[tuple[str, list[tuple[Partition, pa.Table]]]]:
@@ -115,7 +143,7 @@ def _without_failed(
     return table.filter(pa.array([record_id not in failed for record_id in record_ids])) if failed else table
 
 
-def _count(report: Report, partition: Partition, table: pa.Table, vectors: Mapping[str, np.ndarray]) -> None:
+def _count(report: Report, partition: Partition, table: pa.Table) -> None:
     rows = table.select(["document_id", "chunk_id", "content_hash", "payload_hash", "tokens", "deleted"]).to_pylist()
     report.count(partition, "documents", len({row["document_id"] for row in rows if not row["deleted"]}))
     for row in rows:
@@ -124,7 +152,7 @@ def _count(report: Report, partition: Partition, table: pa.Table, vectors: Mappi
         report.digests[partition].add(list(row.values()))
     public = pc.equal(table["visibility"], "public")  # pyright: ignore[reportAttributeAccessIssue] made at import
     for row in table.filter(public).slice(0, 5).to_pylist():
-        head = ", ".join(f"{number:.3f}" for number in vectors[row["content_hash"]][:4])
+        head = ", ".join(f"{number:.3f}" for number in row["vector"][:4])
         report.show(partition, {"text": row["text"][:60], "vector": f"{head} ..."})
 
 

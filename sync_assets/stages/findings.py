@@ -151,22 +151,28 @@ class ChunkRules:
         self.tokens: Counter[int] = Counter()
         self._longest = longest
 
-    def judge(self, partition: Partition, document_id: str, chunks: Sequence[Chunk]) -> None:
-        """Look at the chunks of a document.
+    def refuse(self, partition: Partition, document_id: str, chunks: Sequence[Chunk]) -> None:
+        """Look at the chunks of a document before they are stored.
 
         Raises:
-            ValueError: they can't be stored; the text says why.
+            ValueError: they can't be; the text says why.
         """
         doubled = [path for path, times in Counter(chunk.path for chunk in chunks).items() if times > 1]
         empty = [chunk.path for chunk in chunks if not chunk.text.strip()]
+        if not doubled and not empty:
+            return
         self.findings["unique_ids"].judge(partition, 1, [document_id] if doubled else [])
         self.findings["no_empty_text"].judge(partition, 1, [document_id] if empty else [])
-        if doubled:
-            raise ValueError(f"Two chunks have the path {doubled[0]!r}.")
-        if empty:
-            raise ValueError(f"The chunk {empty[0]!r} has no text.")
-        self.tokens.update(chunk.tokens for chunk in chunks)
-        long = [f"{document_id} {chunk.path}" for chunk in chunks if chunk.tokens > self._longest]
+        raise ValueError(
+            f"Two chunks have the path {doubled[0]!r}." if doubled else f"The chunk {empty[0]!r} has no text."
+        )
+
+    def judge(self, partition: Partition, documents: int, chunks: Sequence[Mapping[str, Any]]) -> None:
+        """Look at rows of the chunk table, of so many documents that were not refused."""
+        self.findings["unique_ids"].judge(partition, documents, [])
+        self.findings["no_empty_text"].judge(partition, documents, [])
+        self.tokens.update(chunk["tokens"] for chunk in chunks)
+        long = [f"{chunk['document_id']} {chunk['path']}" for chunk in chunks if chunk["tokens"] > self._longest]
         self.findings["lengths"].judge(partition, len(chunks), long)
 
 

@@ -117,14 +117,15 @@ def _chunk(path: str, text: str = "words", tokens: int = 3) -> Chunk:
 def test_a_document_whose_chunks_cannot_be_stored_is_refused(chunks: list[Chunk], rule: str, words: str) -> None:
     rules = ChunkRules(8)
     with pytest.raises(ValueError, match=words):
-        rules.judge(place(0), "d", chunks)
+        rules.refuse(place(0), "d", chunks)
     assert {name: found.cases for name, found in rules.findings.items() if found.cases} == {rule: ["d"]}
     assert not rules.tokens, "its lengths are not told"
 
 
 def test_chunks_beyond_the_model_are_named_and_all_lengths_counted() -> None:
     rules = ChunkRules(8)
-    rules.judge(place(0), "d", [_chunk("a", tokens=8), _chunk("b", tokens=9), _chunk("c", tokens=8)])
+    lengths = {"a": 8, "b": 9, "c": 8}
+    rules.judge(place(0), 1, [{"document_id": "d", "path": path, "tokens": lengths[path]} for path in lengths])
     assert rules.findings["lengths"].cases == ["d b"]
     assert rules.tokens == {8: 2, 9: 1}
 
