@@ -9,7 +9,7 @@ import uuid
 from typing import Any, Protocol
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Visibility
 from sync_assets.hashing import digest
@@ -37,8 +37,8 @@ class Chunk(BaseModel):
     text: str
     tokens: int
     visibility: Visibility
-    principals: list[str] = []
-    metadata: dict[str, Any] = {}
+    principals: list[str] = Field(default_factory=list[str])
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class Described(Protocol):

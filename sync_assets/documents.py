@@ -7,6 +7,7 @@ payload becomes a document (`sources/`), how a document becomes chunks (`chunkin
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -73,8 +74,8 @@ class Part(BaseModel):
     role: str
     text: str
     visibility: Visibility = Visibility.INTERNAL
-    principals: list[str] = []
-    metadata: dict[str, Any] = {}
+    principals: list[str] = Field(default_factory=list[str])
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class Attachment(BaseModel):
@@ -94,7 +95,7 @@ class Attachment(BaseModel):
     content_type: str = ""
     size: int | None = None
     visibility: Visibility = Visibility.INTERNAL
-    principals: list[str] = []
+    principals: list[str] = Field(default_factory=list[str])
 
 
 class Document(BaseModel):
@@ -116,13 +117,13 @@ class Document(BaseModel):
     record_id: str
     title: str
     url: str | None = None
-    parts: list[Part] = []
-    attachments: list[Attachment] = []
-    metadata: dict[str, Any] = {}
+    parts: list[Part] = Field(default_factory=list[Part])
+    attachments: list[Attachment] = Field(default_factory=list[Attachment])
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
     visibility: Visibility = Visibility.INTERNAL
-    principals: list[str] = []
+    principals: list[str] = Field(default_factory=list[str])
     entity: Entity | None = None
-    relations: list[Relation] = []
+    relations: list[Relation] = Field(default_factory=list[Relation])
 
     @property
     def document_id(self) -> str:
@@ -168,9 +169,9 @@ class Told(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     entity: Entity
-    relations: list[Relation] = []
+    relations: list[Relation] = Field(default_factory=list[Relation])
     visibility: Visibility
-    principals: list[str] = []
+    principals: list[str] = Field(default_factory=list[str])
 
 
 def document_id(tenant: str, platform: str, record_id: str) -> str:
@@ -181,7 +182,14 @@ def document_id(tenant: str, platform: str, record_id: str) -> str:
     >>> document_id("acme_eu", "freshdesk", "1/2")
     'acme%5Feu_freshdesk_1%2F2'
     """
-    return "_".join(quote(part, safe="").replace("_", "%5F") for part in (tenant, platform, record_id))
+    return f"{_escaped_name(tenant)}_{_escaped_name(platform)}_{_escaped(record_id)}"
+
+
+def _escaped(part: str) -> str:
+    return quote(part, safe="").replace("_", "%5F")
+
+
+_escaped_name = lru_cache(_escaped)  # few, and asked for with every record
 
 
 VERSION_FIELDS = [

@@ -1,15 +1,19 @@
 """One way to hash values, so that equal content has equal hashes everywhere."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
 
-def digest(value: Any) -> str:
-    """Hash of any JSON-like value (32 hex digits); keys are sorted, so equal content gives equal hashes."""
-    return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+def digest(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Hash of any JSON-like value (32 hex digits); keys are sorted, so equal content gives equal hashes.
+
+    Args:
+        default: what stands in the hash for a value that JSON does not know.
+    """
+    return hashlib.blake2b(orjson.dumps(value, default, orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def text_hash(text: str) -> str:

@@ -16,6 +16,8 @@ from sync_assets.ledger import Ledger, StreamRef
 from sync_assets.ledger import tables as t
 from sync_assets.ledger.arrays import any_of
 
+_ANY = sa.select(sa.exists().where(t.forgotten.c.tenant == sa.bindparam("tenant")))
+
 
 def suppress(ledger: Ledger, tenant: str, document_ids: Collection[str]) -> None:
     """Let documents stay away from now on, durable on return."""
@@ -37,6 +39,8 @@ def readmit(ledger: Ledger, tenant: str, document_ids: Collection[str]) -> set[s
 
 def forgotten_among(ledger: Ledger, tenant: str, document_ids: Collection[str]) -> set[str]:
     """Those of some documents that are to stay away."""
+    if not _has_any(ledger, tenant):
+        return set()
     keys = {text_hash(one): one for one in document_ids}
     stored = t.forgotten.c
     query = sa.select(stored.document_key).where(stored.tenant == tenant, stored.document_key == any_of(keys))
@@ -46,6 +50,8 @@ def forgotten_among(ledger: Ledger, tenant: str, document_ids: Collection[str]) 
 
 def forgotten_records(ledger: Ledger, ref: StreamRef, record_ids: Collection[str]) -> set[str]:
     """Those of a stream's records whose documents are to stay away."""
+    if not _has_any(ledger, ref.tenant):
+        return set()
     ids = {document_id(ref.tenant, ref.source, record_id): record_id for record_id in record_ids}
     return {ids[one] for one in forgotten_among(ledger, ref.tenant, ids)}
 
@@ -56,3 +62,9 @@ def without_forgotten(ledger: Ledger, tenant: str, table: pa.Table) -> pa.Table:
     if not gone:
         return table
     return table.filter(pa.array([one not in gone for one in table["document_id"].to_pylist()], pa.bool_()))
+
+
+def _has_any(ledger: Ledger, tenant: str) -> bool:
+    """Most tenants have nothing forgotten, and every page of every stage asks."""
+    with ledger.transaction() as connection:
+        return bool(connection.scalar(_ANY, {"tenant": tenant}))

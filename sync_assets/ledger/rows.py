@@ -131,12 +131,14 @@ class WindowState(NamedTuple):
     Attributes:
         fetched_until: when upstream was asked; its changes up to then are in it.
         complete: False where a limit cut the fetch short.
+        origin: hash of its file and of all that this follows from, where the file may be kept (`stages/kept.py`).
     """
 
     digest: str
     rows: int
     fetched_until: datetime | None
     complete: bool
+    origin: str | None = None
 
 
 class StreamRef(NamedTuple):

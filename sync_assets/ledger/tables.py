@@ -141,6 +141,7 @@ windows = Table(
     Column("rows", BigInteger, nullable=False),
     Column("fetched_until", DateTime(timezone=True), comment="upstream's changes are in it up to here"),
     Column("complete", Boolean, nullable=False, comment="false where a limit cut it short"),
+    Column("origin", Text, comment="hash of the file and of all that it follows from; null where unknown"),
     comment="Digest of each partition of each stage, describing the stored file",
 )
 

@@ -23,7 +23,7 @@ class Windows(LedgerDatabase):
         )
         with self.transaction() as connection:
             return {
-                row.window: WindowState(row.digest, row.rows, row.fetched_until, row.complete)
+                row.window: WindowState(row.digest, row.rows, row.fetched_until, row.complete, row.origin)
                 for row in connection.execute(query)
             }
 
@@ -50,7 +50,7 @@ class Windows(LedgerDatabase):
         if not rows:
             return
         statement = insert(t.windows)
-        names = ("digest", "rows", "fetched_until", "complete")
+        names = WindowState._fields
         statement = statement.on_conflict_do_update(
             index_elements=["tenant", "source", "stream", "stage", "window"],
             set_={name: statement.excluded[name] for name in names},

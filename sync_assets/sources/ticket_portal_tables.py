@@ -7,11 +7,13 @@ A stream is a head table, one row for each record, and child tables whose rows b
 value is read from its text form, as it comes over the wire, so that what a driver can't read stops no listing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import cached_property
+from itertools import accumulate
 from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -326,24 +328,18 @@ class LongText(NamedTuple):
 
 def with_texts(value: Any) -> Any:
     """A payload with its long texts."""
-    return _replaced(value, "text")
+    if isinstance(value, LongText):
+        return value.text
+    if isinstance(value, dict):
+        return {key: with_texts(item) for key, item in value.items()}
+    return [with_texts(item) for item in value] if isinstance(value, list) else value
 
 
-def with_digests(value: Any) -> Any:
-    """A payload with the MD5 of each long text in its place: what a listing and a record have in common."""
-    return _replaced(value, "md5")
-
-
-def _replaced(value: Any, attribute: str) -> Any:
-    match value:
-        case LongText():
-            return getattr(value, attribute)
-        case dict():
-            return {key: _replaced(item, attribute) for key, item in value.items()}
-        case list():
-            return [_replaced(item, attribute) for item in value]
-        case _:
-            return value
+def md5_of(value: Any) -> str | None:
+    """What stands for a long text in the digest that a listing and a record have in common."""
+    if isinstance(value, LongText):
+        return value.md5
+    raise TypeError(f"{type(value).__name__} in a payload")
 
 
 @dataclass(frozen=True)
@@ -409,17 +405,19 @@ class Query:
         times: list[datetime] = []
         is_deleted = False
         for column, value in zip(self.columns, self._values(row), strict=True):
+            kind = column.kind
             try:
-                found = read_value(column.kind, value, column.zone)
+                found = read_value(kind, value, column.zone)
             except ValueError as error:
                 raise ValueError(f"{column.table}.{column.name} {error}") from None
-            if isinstance(found, datetime):
+            if kind is Kind.DELETION:
+                is_deleted = bool(found)
+                continue
+            if kind is Kind.TIME and found is not None:
                 if column.is_time:
                     times.append(found)
                 found = found.isoformat().replace("+00:00", "Z")
-            if column.kind is Kind.DELETION:
-                is_deleted = bool(found)
-            elif column.is_shown:
+            if column.is_shown:
                 (values if column.part is None else parts[column.part])[column.name] = found
         for join in self.rows.joins:
             if join.part and parts[join.part][join.columns[0]] is None:
@@ -434,16 +432,27 @@ class Query:
             if column.part is None
         }
 
-    def _values(self, row: Sequence[Any]) -> Iterator[Any]:
+    def _values(self, row: Sequence[Any]) -> list[Any]:
         """One value for each column: a long text has two places in the row, or one in a listing."""
-        place = 1
-        for column in self.columns:
-            if column.kind is Kind.LONG_TEXT:
-                yield LongText(_text(row[place]), _text(row[place + 1]) if self.texts else None)
-                place += 2 if self.texts else 1
-            else:
-                yield row[place]
-                place += 1
+        values = [row[place] for place in self._places]
+        for number, place in self._long_texts:
+            values[number] = LongText(_text(row[place]), _text(row[place + 1]) if self.texts else None)
+        return values
+
+    @cached_property
+    def _places(self) -> list[int]:
+        """Where each column begins in a row."""
+        widths = [2 if self.texts and column.kind is Kind.LONG_TEXT else 1 for column in self.columns]
+        return list(accumulate(widths[:-1], initial=1))
+
+    @cached_property
+    def _long_texts(self) -> list[tuple[int, int]]:
+        """Numbers of the columns that are, with their places."""
+        return [
+            (number, self._places[number])
+            for number, column in enumerate(self.columns)
+            if column.kind is Kind.LONG_TEXT
+        ]
 
 
 class Tables:
@@ -607,21 +616,11 @@ def read_value(kind: Kind, value: Any, zone: tzinfo) -> Any:
     if kind is Kind.LONG_TEXT:
         return value
     text = _text(value)
-    match kind:
-        case Kind.NUMBER:
-            return None if text is None else _number(text)
-        case Kind.TIME:
-            return None if text is None else read_time(text, zone)
-        case Kind.DATE:
-            return None if text is None else _date(text)
-        case Kind.FLAG:
-            return text is not None and _flag(text)
-        case Kind.NARROWING_FLAG:
-            return text is None or _flag(text)
-        case Kind.DELETION:
-            return text is not None and text.strip().casefold() not in _NO and not _is_zero_date(text)
-        case _:
-            return text
+    if text is None:
+        return _OF_NULL.get(kind)
+    if kind is Kind.TEXT:
+        return text
+    return read_time(text, zone) if kind is Kind.TIME else _OF_TEXT[kind](text)
 
 
 def read_time(text: str, zone: tzinfo) -> datetime | None:
@@ -638,6 +637,8 @@ def read_time(text: str, zone: tzinfo) -> datetime | None:
         moment = datetime.fromisoformat(text.strip())
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
+        if (offset := zone.utcoffset(None)) is not None:  # always the same, as in UTC
+            return (moment - offset).replace(tzinfo=UTC)
         return max(moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     except (ValueError, OverflowError):
         raise ValueError(f"is no time: {text[:40]!r}") from None
@@ -684,3 +685,17 @@ def _flag(text: str) -> bool:
 def _is_zero_date(text: str) -> bool:
     """MariaDB's zero date, and dates whose month or day is zero."""
     return text[:5] == "0000-" or (text[4:5] == "-" and "00" in (text[5:7], text[8:10]))
+
+
+def _is_deleted(text: str) -> bool:
+    return text.strip().casefold() not in _NO and not _is_zero_date(text)
+
+
+_OF_NULL = {Kind.FLAG: False, Kind.NARROWING_FLAG: True, Kind.DELETION: False}
+_OF_TEXT: Mapping[Kind, Callable[[str], Any]] = {
+    Kind.NUMBER: _number,
+    Kind.DATE: _date,
+    Kind.FLAG: _flag,
+    Kind.NARROWING_FLAG: _flag,
+    Kind.DELETION: _is_deleted,
+}

@@ -116,6 +116,7 @@ class Report:
         changes: the first changed documents of each partition, for people.
         fields: in how many of a tenant's fetched records each field stands; `""` counts the records.
         tokens: how many chunks have how many tokens.
+        origins: of each partition whose stored file may be kept, what it follows from (`kept.py`).
         collection: of a store's report, what the store calls the collection that was written.
         started: `time.monotonic()` when the stage began.
     """
@@ -132,6 +133,7 @@ class Report:
     changes: dict[Partition, list[dict[str, Any]]] = field(default_factory=dict)
     fields: dict[str, Counter[str]] = field(default_factory=dict)
     tokens: Counter[int] = field(default_factory=Counter)
+    origins: dict[Partition, str] = field(default_factory=dict)
     collection: str | None = None
     started: float = field(default_factory=time.monotonic)
 
@@ -200,7 +202,11 @@ class Report:
             key = (partition.tenant, partition.window)
             before = self.upstream.get(key)
             states[key] = WindowState(
-                rows.hexdigest(), rows.rows, before and before.fetched_until, before is not None and before.complete
+                rows.hexdigest(),
+                rows.rows,
+                before and before.fetched_until,
+                before is not None and before.complete,
+                self.origins.get(partition),
             )
         return states
 

@@ -4,9 +4,10 @@ What belongs here: the comparison, and how it is counted, for who writes (`store
 (`rehearsal.py`). Nothing here writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +19,9 @@ from sync_assets.ledger import AppliedDocument, AppliedRow
 from sync_assets.stages import Report
 from sync_assets.vector_stores import Point
 
-# What tells whether a collection has a document as it is; everything else of a row is read where it is to be written.
-_HEAD = ["document_id", "record_id", "modified_at", "observed_at", "authoritative", "deleted"]
-_HEAD += ["chunk_id", "content_hash", "payload_hash"]
+# What tells whether a collection has a document as it is: of its first row, and of each.
+_OF_DOCUMENT = ["record_id", "modified_at", "observed_at", "authoritative", "deleted"]
+_OF_CHUNK = ["chunk_id", "content_hash", "payload_hash"]
 
 
 class _Page:
@@ -30,8 +31,15 @@ class _Page:
     def __init__(self, table: pa.Table) -> None:
         self._table = table
 
-    def heads(self) -> list[dict[str, Any]]:
-        return self._table.select(_HEAD).to_pylist()
+    def documents(self) -> Iterator[tuple[str, int, dict[str, Any], list[tuple[str | None, str, str]]]]:
+        """Each document's id, the number of its first row, that row, and id and hashes of each row's chunk."""
+        chunks = list(zip(*(self._table[name].to_pylist() for name in _OF_CHUNK), strict=True))
+        groups = groupby(enumerate(self._table["document_id"].to_pylist()), key=itemgetter(1))
+        starts = [(document_id, next(group)[0]) for document_id, group in groups]
+        heads = self._table.select(_OF_DOCUMENT).take([start for _, start in starts]).to_pylist()
+        ends = [*(start for _, start in starts[1:]), len(chunks)]
+        for (document_id, start), end, head in zip(starts, ends, heads, strict=True):
+            yield document_id, start, head, chunks[start:end]
 
     def point(self, number: int) -> Point:
         """The point of a row; without a vector where the page has none."""
@@ -108,23 +116,17 @@ def changes_of(table: pa.Table, applied: Mapping[str, AppliedDocument]) -> list[
     """
     page = _Page(table)
     changes: dict[str, Change] = {}
-    for document_id, group in groupby(enumerate(page.heads()), key=lambda item: item[1]["document_id"]):
-        items = [(number, row) for number, row in group]
-        first = items[0][1]
+    for document_id, start, head, pieces in page.documents():
         version = Version(
-            modified_at=first["modified_at"], observed_at=first["observed_at"], authoritative=first["authoritative"]
+            modified_at=head["modified_at"], observed_at=head["observed_at"], authoritative=head["authoritative"]
         )
-        chunks = {
-            row["chunk_id"]: (row["content_hash"], row["payload_hash"])
-            for _, row in items
-            if row["chunk_id"] is not None
-        }
-        rows = [number for number, row in items if row["chunk_id"] is not None]
+        chunks = {chunk_id: (content, payload) for chunk_id, content, payload in pieces if chunk_id is not None}
+        rows = [number for number, (chunk_id, *_) in enumerate(pieces, start) if chunk_id is not None]
         # A document that was edited while it was fetched comes twice: the later row is the one that counts.
         earlier = changes.get(document_id)
         if earlier is None or earlier.version.observed_at <= version.observed_at:
             changes[document_id] = Change(
-                document_id, first["record_id"], version, first["deleted"], chunks, page, rows, applied.get(document_id)
+                document_id, head["record_id"], version, head["deleted"], chunks, page, rows, applied.get(document_id)
             )
     return list(changes.values())
 

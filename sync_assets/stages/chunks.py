@@ -16,7 +16,7 @@ from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.document_rows import document_of
 from sync_assets.stages.findings import ChunkRules
-from sync_assets.stages.kept import KeptFiles, origin_of
+from sync_assets.stages.kept import KeptFiles
 
 STAGE = "chunks"
 _IDENTITY = [field.name for field in IDENTITY_FIELDS]
@@ -37,7 +37,7 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
     limits = context.stream.limits(embedder.fingerprint)
     rules = ChunkRules(embedder.fingerprint.max_tokens)
     report.findings, report.tokens = rules.findings, rules.tokens
-    kept = KeptFiles(context, STAGE, writer.folder)
+    kept = KeptFiles(context, documents, writer, embedder.fingerprint.key, limits.model_dump())
 
     def tell(
         partition: Partition, rows: Sequence[dict[str, Any]], record_ids: list[str], failed: dict[str, str]
@@ -46,23 +46,19 @@ def make_chunks(context: Context, documents: Batch) -> tuple[Batch, Report]:
         desk.settle(partition, failed, record_ids)
         context.advance(partition.tenant, STAGE, report.total("documents"), report.upstream_rows)
 
-    for partition, path in documents.files.items():
-        origin = origin_of(path, embedder.fingerprint.key, limits.model_dump())
-        if before := kept.find(partition, origin):
-            writer.keep(partition, before)
-            for _, table in Batch({partition: before}, writer.layout).document_pages(columns=_TOLD):
-                tell(partition, table.to_pylist(), table["record_id"].to_pylist(), {})
-            continue
-        writer.origins[partition] = origin
-        for _, stored in documents.only([partition]).pages():
-            table = without_forgotten(context.services.ledger, partition.tenant, stored)
-            rows, failed = _cut(partition, table, embedder.tokenizer, limits, rules)
-            if rows:
-                writer.write(partition, pa.Table.from_pylist(rows, CHUNK_SCHEMA))
-            tell(partition, rows, table["record_id"].to_pylist(), failed)
-            if failed or table.num_rows < stored.num_rows:
-                writer.origins.pop(partition, None)
-    return writer.finish(record_states(context, report)), report
+    for partition, table in kept.batch.document_pages(columns=_TOLD):
+        tell(partition, table.to_pylist(), table["record_id"].to_pylist(), {})
+    for partition, stored in kept.others.pages():
+        table = without_forgotten(context.services.ledger, partition.tenant, stored)
+        rows, failed = _cut(partition, table, embedder.tokenizer, limits, rules)
+        if rows:
+            writer.write(partition, pa.Table.from_pylist(rows, CHUNK_SCHEMA))
+        if failed or table.num_rows < stored.num_rows:
+            kept.lacks_something(partition)
+        tell(partition, rows, table["record_id"].to_pylist(), failed)
+    chunks = writer.finish(record_states(context, report))
+    report.origins = kept.origins(chunks)
+    return chunks, report
 
 
 def _cut(

@@ -1,7 +1,7 @@
 """Embeddings: a vector for every chunk, computed once for each text and model, ever."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from sync_assets.ledger.forgotten import without_forgotten
 from sync_assets.ledger.throughput import record_throughput
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
 from sync_assets.stages.findings import Finding, unusable
-from sync_assets.stages.kept import KeptFiles, origin_of
+from sync_assets.stages.kept import KeptFiles
 from sync_assets.stages.limits import refuse_beyond_limits
 from sync_assets.stages.precision import refuse_unchecked
 
@@ -24,6 +24,9 @@ STAGE = "embeddings"
 # Texts are sorted by length before they are embedded: the more at a time, the less padding. Rows are gathered over
 # windows up to this number.
 GATHERED_ROWS = 4096
+
+_COUNTED = ["document_id", "record_id", "chunk_id", "content_hash", "payload_hash", "tokens", "deleted"]
+_SHOWN, _LOOKED_THROUGH = 5, 100
 
 
 def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
@@ -44,38 +47,29 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), schema, chunks.partitions)
     finding = report.findings["vectors"]
-    kept = _keep(context, embedder, chunks, writer)
-    changed = chunks.only(writer.origins)
-    refuse_beyond_limits(context, changed)
-    for partition, table in kept.document_pages(GATHERED_ROWS):
+    kept = KeptFiles(context, chunks, writer, embedder.fingerprint.key)
+    refuse_beyond_limits(context, kept.others)
+    for partition, table in kept.batch.document_pages(GATHERED_ROWS, columns=_COUNTED):
         _without_failed(desk, partition, table, {}, finding)
         _count(report, partition, table)
         report.count(partition, "reused", pc.count_distinct(table["content_hash"]).as_py())  # pyright: ignore[reportAttributeAccessIssue] made at import
-    for tenant, gathered in _gathered(changed):
+    for partition in kept.batch.partitions:
+        for _, table in islice(kept.batch.only([partition]).pages(_LOOKED_THROUGH), 1):
+            _show(report, partition, table)
+    for tenant, gathered in _gathered(kept.others):
         pages = [(place, without_forgotten(context.services.ledger, tenant, table)) for place, table in gathered]
         result = _embed(context, embedder, tenant, pages, report)
         for (partition, page), (_, stored) in zip(pages, gathered, strict=True):
             good = _without_failed(desk, partition, page, result.failures, finding)
             if good.num_rows < stored.num_rows:
-                writer.origins.pop(partition, None)
+                kept.lacks_something(partition)
             table = _with_vectors(good, result.vectors, schema)
             _count(report, partition, table)
+            _show(report, partition, table)
             writer.write(partition, table)
-    return writer.finish(record_states(context, report)), report
-
-
-def _keep(context: Context, embedder: Embedder, chunks: Batch, writer: BatchWriter) -> Batch:
-    """The partitions that keep their files; of the others the writer is told what their files are made of."""
-    kept = KeptFiles(context, STAGE, writer.folder)
-    found: dict[Partition, Path] = {}
-    for partition, path in chunks.files.items():
-        origin = origin_of(path, embedder.fingerprint.key)
-        if before := kept.find(partition, origin):
-            writer.keep(partition, before)
-            found[partition] = before
-        else:
-            writer.origins[partition] = origin
-    return Batch(found, writer.layout)
+    embeddings = writer.finish(record_states(context, report))
+    report.origins = kept.origins(embeddings)
+    return embeddings, report
 
 
 def _gathered(chunks: Batch) -> Iterator[tuple[str, list[tuple[Partition, pa.Table]]]]:
@@ -144,14 +138,18 @@ def _without_failed(
 
 
 def _count(report: Report, partition: Partition, table: pa.Table) -> None:
-    rows = table.select(["document_id", "chunk_id", "content_hash", "payload_hash", "tokens", "deleted"]).to_pylist()
+    rows = table.select(_COUNTED).to_pylist()
     report.count(partition, "documents", len({row["document_id"] for row in rows if not row["deleted"]}))
     for row in rows:
+        del row["record_id"]
         report.count(partition, "chunks", row["chunk_id"] is not None)
         report.count(partition, "tokens", row.pop("tokens") or 0)
         report.digests[partition].add(list(row.values()))
+
+
+def _show(report: Report, partition: Partition, table: pa.Table) -> None:
     public = pc.equal(table["visibility"], "public")  # pyright: ignore[reportAttributeAccessIssue] made at import
-    for row in table.filter(public).slice(0, 5).to_pylist():
+    for row in table.filter(public).slice(0, _SHOWN).to_pylist():
         head = ", ".join(f"{number:.3f}" for number in row["vector"][:4])
         report.show(partition, {"text": row["text"][:60], "vector": f"{head} ..."})
 

@@ -1,66 +1,88 @@
-"""Files that a stage would make again exactly as they are: from the same input, by the same code and settings.
+"""Files that a stage would make again exactly as they are: from the same file before, by the same code and settings.
 
 Chunks follow from documents, and embeddings from chunks, so a window in which nothing changed is not cut and gathered
-again. What documents are made of lies outside of the file before them (names that upstream gives to codes, files,
-language models), so they are made each time.
+again. What documents are made of lies outside of the file before them (names that upstream gives to codes, attached
+files, language models), so they are made each time.
+
+The ledger keeps a file's origin: a hash of the file and of all that it follows from. A file that was damaged, or that
+another run put there, has another one and is made anew.
 """
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 import sync_assets
-from sync_assets.batches import PAGE_ROWS, Partition, Stage, read_origin
+from sync_assets.batches import Batch, BatchWriter, Partition, Stage
 from sync_assets.hashing import digest
-from sync_assets.ledger.forgotten import without_forgotten
+from sync_assets.ledger.forgotten import forgotten_among
 from sync_assets.stages import Context
 
 
-def origin_of(path: Path, *settings: Any) -> str:
-    """All that decides what a stage makes of a file.
-
-    Args:
-        path: of the file.
-        settings: what the stage is told beside it, as JSON-like values.
-    """
-    with path.open("rb") as file:
-        return digest([hashlib.file_digest(file, "sha256").hexdigest(), settings, _code()])
-
-
 class KeptFiles:
-    """Stored files of one stage, where they are what the stage would make.
+    """Partitions of a batch whose stored files of the next stage stay as they are.
 
     Args:
-        folder: where downloads are put; the caller removes it.
+        before: what the stage is handed.
+        writer: of what the stage makes; it is told of the files that stay.
+        settings: what decides beside `before` what the stage makes, as JSON-like values.
+
+    Attributes:
+        batch: the files that stay.
+        others: the partitions of `before` that are to be made.
     """
 
-    def __init__(self, context: Context, stage: Stage, folder: Path) -> None:
-        self._context = context
-        self._layout = context.stream.layout(stage)
-        self._folder = folder
+    def __init__(self, context: Context, before: Batch, writer: BatchWriter, *settings: Any) -> None:
+        self._before = before
+        self._settings = settings
+        self._origins: dict[Partition, str] = {}
+        self._lacking: set[Partition] = set()
+        kept: dict[Partition, Path] = {}
+        for partition, origin in _known_origins(context, writer.layout.stage, before):
+            path = context.services.storage.get(writer.layout.path(partition), writer.folder)
+            if path is None or self._origin(path, partition) != origin:
+                continue
+            ids = pq.read_table(path, columns=["document_id"])["document_id"].unique().to_pylist()
+            if not forgotten_among(context.services.ledger, partition.tenant, ids):
+                writer.keep(partition, path)
+                self._origins[partition] = origin
+                kept[partition] = path
+        self.batch = Batch(kept, writer.layout)
+        self.others = before.only([one for one in before.partitions if one not in kept])
 
-    def find(self, partition: Partition, origin: str) -> Path | None:
-        """The stored file of a partition, if it has this origin, is whole, and holds no document that must go."""
-        path = self._context.services.storage.get(self._layout.path(partition), self._folder)
-        if path is None:
-            return None
-        try:
-            return path if read_origin(path) == origin and self._may_stay(path, partition.tenant) else None
-        except (OSError, pa.ArrowInvalid):  # damaged: it is made anew
-            return None
+    def lacks_something(self, partition: Partition) -> None:
+        """Note that what is made of a partition is not all that could be made of it: it is made again next time."""
+        self._lacking.add(partition)
 
-    def _may_stay(self, path: Path, tenant: str) -> bool:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(PAGE_ROWS):
-                table = pa.Table.from_batches([batch])
-                if without_forgotten(self._context.services.ledger, tenant, table).num_rows < table.num_rows:
-                    return False
-        return True
+    def origins(self, made: Batch) -> dict[Partition, str]:
+        """Of the partitions of what the stage made, those that stayed included."""
+        for partition, path in made.files.items():
+            if partition not in self._origins and partition not in self._lacking:
+                self._origins[partition] = self._origin(path, partition)
+        return self._origins
+
+    def _origin(self, path: Path, partition: Partition) -> str:
+        return digest([_hash(path), _hash(self._before.files[partition]), self._settings, _code()])
+
+
+def _known_origins(context: Context, stage: Stage, before: Batch) -> Iterator[tuple[Partition, str]]:
+    for tenant, group in groupby(sorted(before.partitions), key=lambda partition: partition.tenant):
+        partitions = {partition.window: partition for partition in group}
+        states = context.services.ledger.window_states(context.stream.of(tenant), stage, list(partitions))
+        for window, partition in partitions.items():
+            if (state := states.get(window)) is not None and state.origin is not None:
+                yield partition, state.origin
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @cache

@@ -354,7 +354,7 @@ class _TenantExtraction:
         records = [record for record in records if record.record_id not in forgotten]
         if not records:
             return
-        rows = [{**record.model_dump(), "payload": dump_json(record.payload)} for record in records]
+        rows = [{**record.model_dump(exclude={"payload"}), "payload": dump_json(record.payload)} for record in records]
         table = raw_table(rows, window)
         self._writer.write(window, table)
         for row in digest_rows(table):

@@ -103,7 +103,9 @@ def test_a_vector_that_went_bad_in_the_cache_reaches_no_store_and_many_stop_the_
 
 
 def _zero(world: World, limit: str) -> None:
-    """Damage cached vectors, as a faulty disk or hand would."""
+    """Damage cached vectors, as a faulty disk or hand would, and lose the files that have them too."""
+    for path in world.services.settings.home.rglob("embeddings/**/*.parquet"):
+        path.unlink()
     table = t.embedding_cache.fullname
     some = f"SELECT content_hash FROM {table} ORDER BY content_hash {limit}"
     with world.services.ledger.transaction() as connection:

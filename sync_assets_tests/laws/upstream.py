@@ -331,7 +331,8 @@ class Chain:
 
     def _store(self, batch: Batch) -> Batch:
         for partition, path in batch.files.items():
-            self.services.storage.put(path, batch.layout.path(partition))
+            if partition not in batch.kept:
+                self.services.storage.put(path, batch.layout.path(partition))
         batch.on_stored()
         return batch
 
