@@ -147,6 +147,10 @@ class Batch:
             if held is not None and held.num_rows:
                 yield partition, held
 
+    def rows(self, partition: Partition) -> "Rows":
+        """The rows of one partition by their numbers."""
+        return Rows(_read(self.files[partition], PAGE_ROWS, partition))
+
     def only(self, partitions: Collection[Partition]) -> "Batch":
         """Some partitions, to be read as long as this batch is there."""
         return Batch({one: path for one, path in self.files.items() if one in partitions}, self.layout)
@@ -155,6 +159,27 @@ class Batch:
         """Everything at once, for notebooks and tests; memory follows the batch."""
         tables = [table for _, table in self.pages()]
         return pa.concat_tables(tables) if tables else self.schema.empty_table()
+
+
+class Rows:
+    """Rows by their numbers, read forward and no further than they are asked for."""
+
+    def __init__(self, tables: Iterator[pa.Table]) -> None:
+        self._tables = tables
+        self._number = 0
+        self._held: pa.Table | None = None
+
+    def between(self, start: int, stop: int) -> pa.Table:
+        """Rows [start, stop), at least one; each call goes on behind the one before."""
+        found: list[pa.Table] = []
+        while self._number < stop:
+            held = self._held if self._held is not None and self._held.num_rows else next(self._tables)
+            taken = min(held.num_rows, (start if self._number < start else stop) - self._number)
+            if self._number >= start:
+                found.append(held.slice(0, taken))
+            self._held = held.slice(taken)
+            self._number += taken
+        return pa.concat_tables(found)
 
 
 class BatchWriter:

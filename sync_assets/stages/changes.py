@@ -4,8 +4,8 @@ What belongs here: the comparison, and how it is counted, for who writes (`store
 (`rehearsal.py`). Nothing here writes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from sync_assets.batches import Partition, load_json
+from sync_assets.batches import Batch, Partition, load_json
 from sync_assets.documents import Version, is_stale, next_floor
 from sync_assets.ledger import AppliedDocument, AppliedRow
 from sync_assets.stages import Report
@@ -22,21 +22,32 @@ from sync_assets.vector_stores import Point
 # What tells whether a collection has a document as it is: of its first row, and of each.
 _OF_DOCUMENT = ["record_id", "modified_at", "observed_at", "authoritative", "deleted"]
 _OF_CHUNK = ["chunk_id", "content_hash", "payload_hash"]
+HEADS = ["document_id", *_OF_DOCUMENT, *_OF_CHUNK]
 
 
-class _Page:
-    """A page of rows, with or without vectors. Most documents of most syncs are applied already: their rows become no
-    points."""
+class Page:
+    """A page of rows, those of one document together. Most documents of most syncs are applied already: their rows
+    become no points, and their vectors are not even read.
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    Args:
+        heads: the columns `HEADS`.
+        whole: reads all columns of the same rows, without vectors where nothing is to be written.
+    """
+
+    def __init__(self, heads: pa.Table, whole: Callable[[], pa.Table]) -> None:
+        self._heads = heads
+        self._read = whole
+
+    @property
+    def document_ids(self) -> list[str]:
+        return self._heads["document_id"].unique().to_pylist()
 
     def documents(self) -> Iterator[tuple[str, int, dict[str, Any], list[tuple[str | None, str, str]]]]:
         """Each document's id, the number of its first row, that row, and id and hashes of each row's chunk."""
-        chunks = list(zip(*(self._table[name].to_pylist() for name in _OF_CHUNK), strict=True))
-        groups = groupby(enumerate(self._table["document_id"].to_pylist()), key=itemgetter(1))
+        chunks = list(zip(*(self._heads[name].to_pylist() for name in _OF_CHUNK), strict=True))
+        groups = groupby(enumerate(self._heads["document_id"].to_pylist()), key=itemgetter(1))
         starts = [(document_id, next(group)[0]) for document_id, group in groups]
-        heads = self._table.select(_OF_DOCUMENT).take([start for _, start in starts]).to_pylist()
+        heads = self._heads.select(_OF_DOCUMENT).take([start for _, start in starts]).to_pylist()
         ends = [*(start for _, start in starts[1:]), len(chunks)]
         for (document_id, start), end, head in zip(starts, ends, heads, strict=True):
             yield document_id, start, head, chunks[start:end]
@@ -46,18 +57,32 @@ class _Page:
         return _point(self._rows[number], self._vector(number))
 
     @cached_property
+    def _whole(self) -> pa.Table:
+        return self._read()
+
+    @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        return self._table.select([name for name in self._table.column_names if name != "vector"]).to_pylist()
+        return self._whole.select([name for name in self._whole.column_names if name != "vector"]).to_pylist()
 
     def _vector(self, number: int) -> np.ndarray | None:
-        return self._vectors[0][self._vectors[1][number]] if "vector" in self._table.column_names else None
+        return self._vectors[0][self._vectors[1][number]] if "vector" in self._whole.column_names else None
 
     @cached_property
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """All vectors, and for each row which one is its."""
-        column = self._table["vector"].combine_chunks()
+        column = self._whole["vector"].combine_chunks()
         matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
         return matrix, np.cumsum(column.is_valid().to_numpy(zero_copy_only=False)) - 1
+
+
+def pages_of(batch: Batch) -> Iterator[tuple[Partition, Page]]:
+    """A batch of chunks or of embeddings, page by page."""
+    for partition in batch.partitions:
+        rows, start = batch.rows(partition), 0
+        for _, heads in batch.only([partition]).document_pages(columns=HEADS):
+            stop = start + heads.num_rows
+            yield partition, Page(heads, partial(rows.between, start, stop))
+            start = stop
 
 
 class Change(NamedTuple):
@@ -73,7 +98,7 @@ class Change(NamedTuple):
     version: Version
     deleted: bool
     chunks: dict[str, tuple[str, str]]
-    page: _Page
+    page: Page
     rows: list[int]
     applied: AppliedDocument | None
 
@@ -107,16 +132,17 @@ class Difference(NamedTuple):
     unknown: dict[str, list[str]]
 
 
-def changes_of(table: pa.Table, applied: Mapping[str, AppliedDocument]) -> list[Change]:
-    """The documents of a table, each once.
+def changes_of(page: Page, applied: Mapping[str, AppliedDocument], without: Collection[str]) -> list[Change]:
+    """The documents of a page, each once.
 
     Args:
-        table: of chunks, those of one document together; without vectors where nothing is to be written.
         applied: what the collection holds of them, by document id.
+        without: ids of those to be left out.
     """
-    page = _Page(table)
     changes: dict[str, Change] = {}
     for document_id, start, head, pieces in page.documents():
+        if document_id in without:
+            continue
         version = Version(
             modified_at=head["modified_at"], observed_at=head["observed_at"], authoritative=head["authoritative"]
         )

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from sync_assets.batches import Batch, Partition
 from sync_assets.embedding.missing import MissingTexts, Texts
 from sync_assets.errors import StoreError
-from sync_assets.ledger.forgotten import without_forgotten
+from sync_assets.ledger.forgotten import forgotten_among
 from sync_assets.stages import Context, Report
-from sync_assets.stages.changes import applied_rows, changes_of, count_changes, difference, left_to_apply
+from sync_assets.stages.changes import applied_rows, changes_of, count_changes, difference, left_to_apply, pages_of
 from sync_assets.stages.chunks import make_chunks
 from sync_assets.stages.documents import make_documents
 from sync_assets.stages.limits import missing_texts
@@ -66,11 +66,11 @@ def _rehearse_store(context: Context, store: str, chunks: Batch, unregistered: i
     collection_id = unregistered if registered is None else registered.id
     if registered is not None:
         _distrust(context, Target(context.services.store(store), registered), chunks)
-    for partition, stored in chunks.document_pages():
-        table = without_forgotten(ledger, partition.tenant, stored)
-        ids = list(dict.fromkeys(table["document_id"].to_pylist()))
+    for partition, page in pages_of(chunks):
+        ids = page.document_ids
         applied = ledger.applied_documents(collection_id, partition.tenant, ids)
-        todo = left_to_apply(changes_of(table, applied), partition, report)
+        forgotten = forgotten_among(ledger, partition.tenant, ids)
+        todo = left_to_apply(changes_of(page, applied, forgotten), partition, report)
         found = difference(todo)
         count_changes(report, partition, todo, found)
         report.count(partition, "new", found.new)

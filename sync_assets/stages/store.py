@@ -8,8 +8,6 @@ ones go (law 10).
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from sync_assets.batches import Batch, Partition
 from sync_assets.chunking import CHUNKER_VERSION
 from sync_assets.embedding import Embedder
@@ -17,9 +15,18 @@ from sync_assets.embedding.precisions import exact_name
 from sync_assets.errors import StoreError
 from sync_assets.hashing import digest
 from sync_assets.ledger import NewCollection, RegisteredCollection
-from sync_assets.ledger.forgotten import without_forgotten
+from sync_assets.ledger.forgotten import forgotten_among
 from sync_assets.stages import Context, QuarantineDesk, Report, advance_watermarks, record_states
-from sync_assets.stages.changes import Change, applied_rows, changes_of, count_changes, difference, left_to_apply
+from sync_assets.stages.changes import (
+    Change,
+    Page,
+    applied_rows,
+    changes_of,
+    count_changes,
+    difference,
+    left_to_apply,
+    pages_of,
+)
 from sync_assets.stages.precision import refuse_unchecked
 from sync_assets.vector_stores import VectorStore
 
@@ -90,8 +97,8 @@ def _apply(context: Context, store_name: str, embeddings: Batch) -> Report:
     written_tenants: set[str] = set()
     for tenant in sorted({partition.tenant for partition in embeddings.partitions}):
         distrust_what_was_lost(context, target, tenant)
-    for partition, table in embeddings.document_pages():
-        _apply_page(context, target, desk, partition, table, report)
+    for partition, page in pages_of(embeddings):
+        _apply_page(context, target, desk, partition, page, report)
         if report.counts[partition]["written"]:
             written_tenants.add(partition.tenant)
         context.advance(partition.tenant, store_name, report.total("chunks"), report.upstream_rows)
@@ -116,13 +123,13 @@ def distrust_what_was_lost(context: Context, target: Target, tenant: str) -> Non
 
 
 def _apply_page(
-    context: Context, target: Target, desk: QuarantineDesk, partition: Partition, table: pa.Table, report: Report
+    context: Context, target: Target, desk: QuarantineDesk, partition: Partition, page: Page, report: Report
 ) -> None:
     ref = context.stream.of(partition.tenant)
     ledger = context.services.ledger
     name = target.registered.collection.name
     with ledger.lock("store", target.registered.store, name, partition.tenant):
-        changes = _changes(context, target, partition, without_forgotten(ledger, partition.tenant, table))
+        changes = _changes(context, target, partition, page)
         todo = left_to_apply(changes, partition, report)
         failed: dict[str, str] = {}
         if todo:
@@ -131,10 +138,10 @@ def _apply_page(
         desk.settle(partition, failed, [change.record_id for change in changes])
 
 
-def _changes(context: Context, target: Target, partition: Partition, table: pa.Table) -> list[Change]:
-    ids = list(set(table["document_id"].to_pylist()))
-    applied = context.services.ledger.applied_documents(target.registered.id, partition.tenant, ids)
-    return changes_of(table, applied)
+def _changes(context: Context, target: Target, partition: Partition, page: Page) -> list[Change]:
+    ledger, ids = context.services.ledger, page.document_ids
+    applied = ledger.applied_documents(target.registered.id, partition.tenant, ids)
+    return changes_of(page, applied, forgotten_among(ledger, partition.tenant, ids))
 
 
 def _write_or_isolate(
