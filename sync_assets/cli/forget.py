@@ -12,7 +12,7 @@ import typer
 
 from sync_assets.cli.session import Json, log, open_services, print_json
 from sync_assets.clock import utc_now
-from sync_assets.errors import SettingsError
+from sync_assets.errors import LedgerError, SettingsError
 from sync_assets.services import Services
 from sync_assets.tenants import valid_tenant
 from sync_assets.terminal import console, print_rows
@@ -99,9 +99,18 @@ def _documents(services: Services, tenant: str, ids: Sequence[str], erases: bool
     if erases:
         # First, so that no run brings back what is erased behind it.
         suppress(services.ledger, tenant, documents.ids)
-    with open_instance() as instance, _alone(services, tenant, erases):
-        places = [*traces(instance, documents), *document_places(services, documents)]
-        return _erase_or_show(places, instance, tenant, erases, as_json, "Say --yes to erase it.")
+    with open_instance() as instance:
+        try:
+            with _alone(services, tenant, erases):
+                places = [*traces(instance, documents), *document_places(services, documents)]
+                return _erase_or_show(places, instance, tenant, erases, as_json, "Say --yes to erase it.")
+        except LedgerError as error:
+            if not erases:
+                raise
+            raise LedgerError(
+                f"{error.message} From now on no sync brings these documents back, but not all of them is erased.",
+                f"{error.remedy} Then give the same command again.",
+            ) from None
 
 
 def _tenant(services: Services, tenant: str, erases: bool, as_json: bool) -> int:
@@ -115,7 +124,26 @@ def _tenant(services: Services, tenant: str, erases: bool, as_json: bool) -> int
         )
     with open_instance() as instance, _alone(services, tenant, erases):
         places = tenant_places(services, instance, tenant)
-        return _erase_or_show(places, instance, tenant, erases, as_json, f"Say --confirm {tenant} to erase it.")
+        code = _erase_or_show(places, instance, tenant, erases, as_json, f"Say --confirm {tenant} to erase it.")
+    _tell_of_questions(services, tenant)
+    return code
+
+
+def _tell_of_questions(services: Services, tenant: str) -> None:
+    """Questions that people wrote down are theirs to take away."""
+    from sync_assets.golden.labels import labels_path, read_labels
+
+    try:
+        written = len(read_labels(services, tenant))
+    except SettingsError as error:
+        console(stderr=True).print(str(error), soft_wrap=True, markup=False)
+        return
+    if written:
+        console(stderr=True).print(
+            f"{labels_path(services)} has {written} questions of {tenant}: take them out by hand.",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _tombstones(services: Services, tenant: str | None, erases: bool, as_json: bool) -> int:

@@ -136,8 +136,15 @@ def _interval(found: "Interval", sign: str = "") -> str:
 
 def _questions(services: Services, tenants: list[str] | None) -> list["GoldenQuestion"]:
     from sync_assets.golden import golden_set
+    from sync_assets.golden.labels import labels_path, unknown_tenants
 
     known = services.tenants.names()
+    if strangers := unknown_tenants(services):
+        console(stderr=True).print(
+            f"[yellow]{escape(str(labels_path(services)))} has questions of unknown tenants:[/yellow] "
+            f"{', '.join(strangers)}. Known are: {', '.join(known) or 'none'}.",
+            soft_wrap=True,
+        )
     if unknown := sorted(set(tenants or ()) - set(known)):
         raise SettingsError(f"Unknown tenant {unknown[0]!r}.", f"Known are: {', '.join(known) or 'none'}.")
     return [question for tenant in tenants or known for question in golden_set(services, tenant)]

@@ -16,7 +16,7 @@ from sync_assets.clock import utc_now
 from sync_assets.collections import Pair, as_it_was_made, is_kept, pairs_to_roll_back, pairs_to_switch, streams_of
 from sync_assets.collections.building import Built, fill, refuse_beyond_limits
 from sync_assets.collections.judging import Judgement, judge, refuse_worse
-from sync_assets.errors import CollectionError, SettingsError
+from sync_assets.errors import CollectionError, GraphError, SettingsError
 from sync_assets.ledger import RegisteredCollection
 from sync_assets.ledger.collections import Holding, holding, lost_by_switching, switch_collections, unregister
 from sync_assets.ledger.collections import tenants_of_stream as tenants_of
@@ -137,7 +137,7 @@ def _replace(
     if heals and _heal(services, of_name, pairs, progress):
         built.counts.update(fill(services, of_name, targets, progress).counts)
     _refuse_damaged(services, of_name, pairs, progress)
-    judgements = [judge(services, pair, progress) for pair in pairs] if judged else []
+    judgements = _judged(services, pairs, progress) if judged else []
     refuse_worse(judgements, name)
     with ExitStack() as held:
         for store in sorted(targets):
@@ -150,6 +150,17 @@ def _replace(
     built.missing, built.failed, built.left_behind = last.missing, last.failed, last.left_behind
     built.seconds += last.seconds
     return Switched(list(pairs), built, judgements)
+
+
+def _judged(services: Services, pairs: Sequence[Pair], progress: Progress) -> list[Judgement]:
+    try:
+        return [judge(services, pair, progress) for pair in pairs]
+    except GraphError as error:
+        raise CollectionError(
+            f"Whether searches would find less can't be told, since resolved tickets are mined from the graph: "
+            f"{error.message}",
+            "Mend that, or switch without the golden set with --force.",
+        ) from None
 
 
 def _heal(services: Services, streams: Sequence[Stream], pairs: Sequence[Pair], progress: Progress) -> int:

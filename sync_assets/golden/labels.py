@@ -9,6 +9,7 @@ acme:
     principals: ["group:billing"]
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,21 +56,6 @@ def read_labels(services: Services, tenant: str) -> list[GoldenQuestion]:
     Raises:
         SettingsError: naming file, place, what is wrong and what is allowed.
     """
-    path = labels_path(services)
-    if not path.exists():
-        return []
-    entries = _parsed(path)
-    known = services.tenants.names()
-    for place, found in entries.items():
-        if place not in known:
-            raise SettingsError(f"{path}: {place}: unknown tenant.", f"Known are: {', '.join(known) or 'none'}.")
-        texts = [entry.question for entry in found]
-        for number, text in enumerate(texts):
-            if text in texts[:number]:
-                raise SettingsError(
-                    f"{path}: {place}.{number}: the question of {place}.{texts.index(text)} again.",
-                    "Name all its documents in one entry.",
-                )
     return [
         GoldenQuestion(
             tenant=tenant,
@@ -79,11 +65,30 @@ def read_labels(services: Services, tenant: str) -> list[GoldenQuestion]:
             principals=tuple(entry.principals),
             origin=FILE,
         )
-        for entry in entries.get(tenant, [])
+        for entry in _entries(services).get(tenant, [])
     ]
 
 
-def _parsed(path: Path) -> dict[str, list[_Entry]]:
+def unknown_tenants(services: Services) -> list[str]:
+    """Names in the file that are no tenants: mistyped ones, and those of tenants that went.
+
+    Raises:
+        SettingsError: see `read_labels`.
+    """
+    return sorted(_entries(services).keys() - set(services.tenants.names()))
+
+
+def _entries(services: Services) -> dict[str, list[_Entry]]:
+    path = labels_path(services)
+    if not path.exists():
+        return {}
+    state = path.stat()
+    return _parsed(path, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, _state: tuple[int, int]) -> dict[str, list[_Entry]]:
+    """What stands in the file in one state of it: each tenant is asked for by itself, and the file may be long."""
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -92,8 +97,17 @@ def _parsed(path: Path) -> dict[str, list[_Entry]]:
             f"{path}, line {line}: not valid YAML.", "Quote texts that contain ': ' or begin with a sign."
         ) from None
     try:
-        return _File.validate_python({} if content is None else content)
+        entries = _File.validate_python({} if content is None else content)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "top"
         raise SettingsError(f"{path}: {place}: {problem['msg']}.", "See the golden set in docs/search.md.") from None
+    for tenant, found in entries.items():
+        first: dict[str, int] = {}
+        for number, entry in enumerate(found):
+            if first.setdefault(entry.question, number) != number:
+                raise SettingsError(
+                    f"{path}: {tenant}.{number}: the question of {tenant}.{first[entry.question]} again.",
+                    "Name all its documents in one entry.",
+                )
+    return entries

@@ -114,3 +114,22 @@ def test_what_is_not_meant_as_said_is_refused(
 ) -> None:
     outcome = nothing_synced.run("forget", *arguments)
     assert (outcome.code, says in outcome.err) == (2, True), outcome
+
+
+def test_one_that_waits_too_long_for_a_build_says_that_nothing_comes_back_and_what_to_do(
+    nothing_synced: Installation,
+) -> None:
+    arguments = ("forget", "--tenant", TENANT, "--document", f"{TENANT}_freshdesk_1", "--yes")
+    with nothing_synced.services() as services, services.ledger.erasing(TENANT):
+        outcome = nothing_synced.run(*arguments, SYNC_ASSETS_LOCK_TIMEOUT="1")
+    assert outcome.code == 1
+    assert "From now on no sync brings these documents back, but not all of them is erased." in outcome.err
+    assert outcome.err.rstrip().endswith("Then give the same command again.")
+    assert nothing_synced.run(*arguments).code == 0
+
+
+def test_questions_that_people_wrote_down_for_an_erased_tenant_are_told(nothing_synced: Installation) -> None:
+    golden = nothing_synced.home / "golden.yaml"
+    golden.write_text("gone: [{question: Why, documents: [gone_freshdesk_1]}]\n")
+    outcome = nothing_synced.run("forget", "--tenant", "gone", "--all-documents", "--confirm", "gone")
+    assert (outcome.code, f"{golden} has 1 questions of gone: take them out by hand." in outcome.err) == (0, True)

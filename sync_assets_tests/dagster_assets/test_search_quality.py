@@ -1,4 +1,4 @@
-"""The asset that measures searches, as Dagster runs it: numbers over time, a plot, and a check that warns."""
+"""The asset that measures searches, as Dagster runs it: numbers over time, a plot, and a check of all tenants."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def measured(services: Services, instance: dg.DagsterInstance, tenant: str) -> d
     )
 
 
-def test_quality_is_plotted_over_time_and_a_fall_warns(services: Services) -> None:
+def test_quality_is_plotted_over_time_and_a_fall_is_an_error_until_it_is_mended(services: Services) -> None:
     corpus = Corpus(services, "acme")
     documents = [corpus.add(f"q{one}", f"trouble{one} thing{one}", stores=["pgvector"]) for one in range(QUESTIONS)]
     entries = [{"question": f"trouble{one}", "documents": [document]} for one, document in enumerate(documents)]
@@ -58,7 +58,7 @@ def test_quality_is_plotted_over_time_and_a_fall_warns(services: Services) -> No
         second = measured(services, instance, "acme")
         assert materializations(second)["quality", "acme"]["pgvector_lexical"] == 0.5
         check = checks(second)["quality", "as_good_as_before"]
-        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
         case = str(check.metadata["cases"].value).replace("\\", "")
         assert case.startswith("- acme: pgvector: nDCG@10 -0.")
         assert case.endswith(f"{QUESTIONS} questions")
@@ -66,7 +66,16 @@ def test_quality_is_plotted_over_time_and_a_fall_warns(services: Services) -> No
 
         nothing = measured(services, instance, "idle")
         assert materializations(nothing)["quality", "idle"]["questions"] == 0
-        assert checks(nothing)["quality", "as_good_as_before"].passed
+        check = checks(nothing)["quality", "as_good_as_before"]
+        assert (check.passed, check.metadata["tenants"].value) == (False, "acme"), "another tenant's run hides no fall"
+
+        again = measured(services, instance, "acme")
+        assert not checks(again)["quality", "as_good_as_before"].passed, "a fall is not what the next one is held to"
+
+        for one in range(QUESTIONS // 2):
+            corpus.add(f"q{one}", f"trouble{one} thing{one}", stores=["pgvector"])
+        mended = measured(services, instance, "acme")
+        assert checks(mended)["quality", "as_good_as_before"].passed
 
 
 def test_the_schedule_measures_each_tenant_that_there_is(services: Services, tmp_path: Path) -> None:

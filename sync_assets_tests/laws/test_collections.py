@@ -24,11 +24,19 @@ from sync_assets.collections.judging import Change, Judgement, golden_questions,
 from sync_assets.collections.switching import Switched, drop, droppable, rollback, switch
 from sync_assets.documents import Visibility
 from sync_assets.embedding.hash_embedder import HashEmbedder
-from sync_assets.errors import CollectionError, FingerprintMismatch, LedgerError, LimitError, SettingsError
+from sync_assets.errors import (
+    CollectionError,
+    FingerprintMismatch,
+    GraphError,
+    LedgerError,
+    LimitError,
+    SettingsError,
+)
 from sync_assets.forgetting import Documents, Place, erase
 from sync_assets.forgetting.files import files_of_tenant
 from sync_assets.forgetting.rows import tenant_in_ledger
 from sync_assets.forgetting.stores import documents_in_stores, tenant_in_stores
+from sync_assets.golden import GoldenQuestion
 from sync_assets.golden.measures import Interval
 from sync_assets.ledger import Ledger, NewCollection, RegisteredCollection
 from sync_assets.ledger import tables as t
@@ -626,6 +634,11 @@ def test_a_switch_after_which_searches_would_find_less_is_refused(
         assert f"MRR 1.000 -> {mrr.after:.3f} (difference {mrr.difference.low:.3f} to" in said
         assert "`sync-assets collections compare judged`" in said
         assert world.active().id == old.id
+        with monkeypatch.context() as lost:
+            lost.setattr(judging, "golden_set", _no_graph)
+            with pytest.raises(CollectionError, match=r"mined from the graph: No graph\. .* with --force\."):
+                world.switch()
+        assert world.active().id == old.id
 
         assert world.switch(force=True).judgements == []
         assert world.active().id == new.id
@@ -637,6 +650,10 @@ def test_a_switch_after_which_searches_would_find_less_is_refused(
         assert world.active().collection.dimension == 500
     finally:
         golden.unlink()
+
+
+def _no_graph(services: Services, tenant: str) -> list[GoldenQuestion]:
+    raise GraphError("No graph.", "Start it.")
 
 
 def test_a_collection_that_nobody_can_ask_any_more_is_replaced_without_a_judgement(world: World) -> None:
