@@ -315,7 +315,8 @@ def _embed(services: Services, tenant: str, output: Path) -> tuple[int, int]:
                 for chunk in chunk_document(document, embedder.tokenizer, limits)
             ]
             texts = {content_hash: chunk.text for _, chunk, content_hash in chunks}
-            found = embed_missing(services.cache, embedder, tenant, texts, lambda done: None)
+            tokens = {content_hash: chunk.tokens for _, chunk, content_hash in chunks}
+            found = embed_missing(services.cache, embedder, tenant, texts, tokens, lambda done: None)
             embedded += found.embedded
             for document, chunk, content_hash in chunks:
                 if content_hash in found.failures:

@@ -123,6 +123,7 @@ def embed_missing(
     embedder: Embedder,
     tenant: str,
     texts_by_hash: Mapping[str, str],
+    tokens_by_hash: Mapping[str, int],
     on_progress: Callable[[int], None],
 ) -> EmbedResult:
     """Vectors of all texts, from the cache where it has them; new ones are cached batch by batch.
@@ -131,6 +132,7 @@ def embed_missing(
 
     Args:
         texts_by_hash: texts by content hash, as many as fit in memory with their vectors.
+        tokens_by_hash: their lengths, in tokens of the model.
         on_progress: called with the number of texts that are done, cached and failed ones included.
 
     Raises:
@@ -142,12 +144,9 @@ def embed_missing(
     failures: dict[str, str] = {}
     reused = len(vectors)
     missing = [content_hash for content_hash in texts_by_hash if content_hash not in vectors]
-    lengths: dict[str, int] = {}
     seconds = 0.0
     billed_before = embedder.billed_tokens
-    if missing:
-        lengths = dict(zip(missing, embedder.tokenizer.count([texts_by_hash[item] for item in missing]), strict=True))
-        missing.sort(key=lengths.__getitem__)
+    missing.sort(key=tokens_by_hash.__getitem__)
     if reused:
         on_progress(reused)
     for start in range(0, len(missing), _BATCH_TEXTS):
@@ -162,7 +161,8 @@ def embed_missing(
         vectors.update(computed)
         on_progress(len(vectors) + len(failures))
     billed = embedder.billed_tokens - billed_before
-    return EmbedResult(vectors, len(vectors) - reused, reused, failures, sum(lengths.values()), billed, seconds)
+    tokens = sum(tokens_by_hash[content_hash] for content_hash in missing)
+    return EmbedResult(vectors, len(vectors) - reused, reused, failures, tokens, billed, seconds)
 
 
 def _embed_batch(

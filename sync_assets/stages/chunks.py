@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from sync_assets.batches import Batch, BatchWriter, Partition, dump_json
 from sync_assets.chunking import ChunkLimits, chunk_document
+from sync_assets.chunking.measuring import Counted
 from sync_assets.chunks import CHUNK_SCHEMA, Chunk, chunk_id, payload_hash
 from sync_assets.documents import GRAPH_FIELD, IDENTITY_FIELDS, Document, Visibility
 from sync_assets.embedding import Tokenizer
@@ -67,14 +68,17 @@ def _cut(
     """Rows of chunks for a page of documents, and reasons by record id for those that can't be cut."""
     rows: list[dict[str, Any]] = []
     failed: dict[str, str] = {}
-    for row in table.to_pylist():
+    found = table.to_pylist()
+    documents = {number: document_of(row) for number, row in enumerate(found) if not row["deleted"]}
+    counted = Counted(tokenizer, list({part.text for document in documents.values() for part in document.parts}))
+    for number, row in enumerate(found):
         identity = {name: row[name] for name in _IDENTITY}
-        if row["deleted"]:
+        document = documents.get(number)
+        if document is None:
             rows.append(identity)
             continue
-        document = document_of(row)
         try:
-            chunks = chunk_document(document, tokenizer, limits)
+            chunks = chunk_document(document, counted, limits)
             rules.refuse(partition, document.document_id, chunks)
         except ValueError as error:
             failed[row["record_id"]] = str(error)

@@ -106,6 +106,7 @@ def _embed(
         embedder,
         tenant,
         texts,
+        tokens,
         lambda done: context.advance(tenant, STAGE, before + done, report.upstream_rows),
     )
     if result.seconds:

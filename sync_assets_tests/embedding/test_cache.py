@@ -51,8 +51,12 @@ def by_hash(texts: Sequence[str]) -> dict[str, str]:
     return {text_hash(text): text for text in texts}
 
 
+def lengths(embedder: HashEmbedder, texts: Sequence[str]) -> dict[str, int]:
+    return {text_hash(text): length for text, length in zip(texts, embedder.tokenizer.count(texts), strict=True)}
+
+
 def run(cache: EmbeddingCache, embedder: HashEmbedder, texts: Sequence[str], tenant: str = "acme") -> EmbedResult:
-    return embed_missing(cache, embedder, tenant, by_hash(texts), lambda done: None)
+    return embed_missing(cache, embedder, tenant, by_hash(texts), lengths(embedder, texts), lambda done: None)
 
 
 def test_vectors_come_back_as_they_were_put(cache: EmbeddingCache) -> None:
@@ -72,7 +76,7 @@ def test_only_missing_texts_are_embedded(cache: EmbeddingCache) -> None:
     first = run(cache, embedder, texts[:500])
     assert (first.embedded, first.reused, embedder.texts_embedded) == (500, 0, 500)
     progress: list[int] = []
-    second = embed_missing(cache, embedder, "acme", by_hash(texts), progress.append)
+    second = embed_missing(cache, embedder, "acme", by_hash(texts), lengths(embedder, texts), progress.append)
     assert (second.embedded, second.reused, second.failures, embedder.texts_embedded) == (100, 500, {}, 600)
     assert progress == [500, 600]
     for text, vector in zip(texts, HashEmbedder().embed(texts), strict=True):
@@ -131,7 +135,7 @@ cache = EmbeddingCache(Ledger({postgres_url!r}, 10.0).engine)
 embedder = open_embedder("all-MiniLM-L6-v2")
 cache.put("acme", embedder.fingerprint.key, {{"hash": np.ones(384, dtype=np.float32)}})
 assert embedder.tokenizer.count(["two words"]) == [2]
-assert embed_missing(cache, embedder, "acme", {{"hash": "two words"}}, lambda done: None).reused == 1
+assert embed_missing(cache, embedder, "acme", {{"hash": "two words"}}, {{"hash": 2}}, lambda done: None).reused == 1
 assert not {{"torch", "transformers", "sentence_transformers"}} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", script], check=True)

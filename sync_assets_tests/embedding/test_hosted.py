@@ -221,7 +221,8 @@ def test_one_text_that_a_vendor_refuses_costs_only_itself(bedrock: Vendor, postg
     ledger = Ledger(postgres_url, lock_timeout=10.0)
     refused = "\u200b"
     texts = {text_hash(text): text for text in [*TEXTS, refused, ""]}
-    result = embed_missing(EmbeddingCache(ledger.engine), of_bedrock(), "hosted", texts, lambda done: None)
+    tokens = {key: len(text) for key, text in texts.items()}
+    result = embed_missing(EmbeddingCache(ledger.engine), of_bedrock(), "hosted", texts, tokens, lambda done: None)
     ledger.close()
     assert result.failures.keys() == {text_hash("")}
     assert "ValidationException" in result.failures[text_hash("")]
@@ -231,8 +232,11 @@ def test_one_text_that_a_vendor_refuses_costs_only_itself(bedrock: Vendor, postg
 def test_what_a_run_costs_is_what_the_vendor_counted(voyage: Vendor, postgres_url: str) -> None:
     ledger = Ledger(postgres_url, lock_timeout=10.0)
     texts = {text_hash(text): text for text in TEXTS}
-    first = embed_missing(EmbeddingCache(ledger.engine), of_voyage(voyage), "billed", texts, lambda done: None)
-    again = embed_missing(EmbeddingCache(ledger.engine), of_voyage(voyage), "billed", texts, lambda done: None)
+    tokens = {key: len(text) for key, text in texts.items()}
+    first, again = (
+        embed_missing(EmbeddingCache(ledger.engine), of_voyage(voyage), "billed", texts, tokens, lambda done: None)
+        for _ in range(2)
+    )
     ledger.close()
     assert first.billed == sum(map(vendors.tokens_of, [*TEXTS, "probe"])) != first.tokens
     assert again.billed == 0
