@@ -1,5 +1,6 @@
 """Batches keep what they are given, page by page, whatever it is."""
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_assets.batches import BatchWriter, FileLayout, Partition, dump_json, load_json, raw_table
+from sync_assets.batches import BatchWriter, FileLayout, Partition, Rows, dump_json, load_json, raw_table
 from sync_assets.chunks import CHUNK_SCHEMA
 from sync_assets.documents import RAW_SCHEMA
 from sync_assets.hashing import SetDigest
@@ -120,3 +121,14 @@ def test_a_set_digest_knows_rows_but_not_their_order(rows: list[list[str]], rand
     random.shuffle(shuffled)
     assert digest(rows) == digest(shuffled)
     assert digest([*rows, ["one more"]]) != digest(rows)
+
+
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=8), data=st.data())
+def test_rows_are_read_forward_by_their_numbers_however_they_come(sizes: list[int], data: st.DataObject) -> None:
+    ends = list(itertools.accumulate(sizes))
+    tables = [pa.table({"number": range(end - size, end)}) for size, end in zip(sizes, ends, strict=True)]
+    edges = sorted(data.draw(st.sets(st.integers(0, ends[-1]), min_size=2)))
+    rows = Rows(iter(tables))
+    for start, stop in itertools.pairwise(edges):
+        if data.draw(st.booleans()):
+            assert rows.between(start, stop)["number"].to_pylist() == list(range(start, stop))

@@ -1,10 +1,12 @@
+import re
 import time
 
 import pytest
+from ftfy import fix_and_explain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync_assets.text import decode, html_to_markdown, repair, strip_mail, to_markdown
+from sync_assets.text import _REPAIRS, decode, html_to_markdown, repair, strip_mail, to_markdown
 
 
 def test_markdown_keeps_links_tables_lists_and_code() -> None:
@@ -329,3 +331,9 @@ def test_odd_texts_take_no_time(text: str) -> None:
     start = time.process_time()
     to_markdown(repair(text), is_mail=True)
     assert time.process_time() - start < 10
+
+
+@given(text=st.text(st.characters(max_codepoint=0x17F), max_size=40))
+def test_what_is_repaired_line_by_line_is_what_the_library_makes_of_each(text: str) -> None:
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    assert repair(text) == "".join(fix_and_explain(line, _REPAIRS).text for line in lines)
