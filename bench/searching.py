@@ -18,9 +18,9 @@ from sync_assets_tests.mariadb import running_server
 STORES = ("pgvector", "qdrant", "chroma")
 MODES = ("dense", "lexical", "hybrid")
 
-_TICKETS = 3300
-_QUESTIONS = 40
-_EXACT_QUESTIONS = 20  # an exact search by words reads everything
+_TICKETS = 1_100
+_QUESTIONS = 24
+_EXACT_QUESTIONS = 10  # an exact search by words reads everything
 _FOUND = 10
 _MODEL = "wordllama-256"
 

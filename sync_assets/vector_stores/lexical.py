@@ -90,16 +90,16 @@ def terms(point: Point) -> list[str]:
 
 def ranked(text: str, stored: Words, limit: int) -> tuple[list[Ranked], WordCounts]:
     """The points that have words of `text`, best first, ties by chunk id; `limit` of them when that many exist. And how
-    many points have each word, of how many; nothing is counted where none has any.
+    many points have each word, of how many: those of other collections may be rarer for it.
 
     Every point is scored that has one of the rarest words, as many words as have at most `_CANDIDATES` points together;
     then, while there is room, points that have the most of the other words.
     """
     asked = list(dict.fromkeys(words(text)))[:_MOST_WORDS] if limit > 0 else []
     having = {word: count for word in asked if (count := stored.count([(word,)]))}
+    counts = WordCounts(stored.count([]), having) if asked else NOTHING.counts
     if not having:
-        return [], NOTHING.counts
-    counts = WordCounts(stored.count([]), having)
+        return [], counts
     weights = _weights(counts)
     scored = [
         Ranked(chunk_id, score)

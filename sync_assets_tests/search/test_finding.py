@@ -81,6 +81,17 @@ def test_a_word_weighs_what_it_weighs_in_all_collections_together(corpus: Corpus
     assert results[0].scores["lexical"] > results[1].scores["lexical"]
 
 
+def test_a_collection_without_a_word_makes_it_rarer(corpus: Corpus) -> None:
+    for number in range(4):
+        corpus.add(f"b{number}", "reset it" if number < 3 else "wait", stores=["pgvector"])
+    alone = found(corpus, "reset", mode="lexical")
+    for number in range(12):
+        corpus.add(f"o{number}", "weather", stores=["pgvector"], collection="guides", stream="articles")
+    together = found(corpus, "reset", mode="lexical")
+    assert records(together) == records(alone) == ["b0", "b1", "b2"]
+    assert together[0].scores["lexical"] > alone[0].scores["lexical"]
+
+
 def test_one_look_into_a_store_ranks_as_searches_in_each_mode_do(corpus: Corpus) -> None:
     for number in range(9):
         corpus.add(f"t{number}", f"paper of kind {number}", "the printer jams" if number % 3 else "a toner is empty")
