@@ -60,11 +60,13 @@ def _standing(home: Installation, portal: Portal, documents: int, tell: Callable
     tell(f"cold sync of {documents} documents")
     cold = home.run("sync")[0]
     yield _row(_NO_OP_TABLE, "cold, with vectors that cost nothing", cold)
-    steps = [_by_step(home.run("empty", "sync", "incremental")) for _ in range(_ROUNDS)]
-    empty, again, since = (
-        min((one[step] for one in steps), key=lambda told: told["seconds"]) for step in ("empty", "sync", "incremental")
+    steps = [_by_step(home.run("empty", "empty_here", "sync", "incremental")) for _ in range(_ROUNDS)]
+    empty, here, again, since = (
+        min((one[step] for one in steps), key=lambda told: told["seconds"])
+        for step in ("empty", "empty_here", "sync", "incremental")
     )
-    yield _row(_NO_OP_TABLE, "an empty chain of five assets", empty)
+    yield _row(_NO_OP_TABLE, "an empty chain of five assets, in Dagster as it comes", empty)
+    yield _row(_NO_OP_TABLE, "the same with this project's event log", here)
     yield _row(_NO_OP_TABLE, "all windows, nothing changed", again)
     yield _row(_NO_OP_TABLE, "`--incremental`, nothing changed", since)
     yield Bound(
@@ -109,7 +111,8 @@ PART = Part(
     """
 Tickets of a portal in MariaDB, eight paragraphs of about 500 characters in each, five windows of one tenant. Each
 figure is the best of two rounds, each in a process of its own; definitions and model are loaded before anything is
-timed. The processor seconds are those of that process, without its database servers.
+timed. The processor seconds are those of that process, without its database servers. The empty chain and the start of a
+run are those of Dagster as it comes, over the same partitions; a sync keeps its events as this project does.
 """,
     measure,
     (_NO_OP_TABLE, "what", "seconds"),
