@@ -48,7 +48,7 @@ def main(home: str, *steps: str) -> None:
 
 
 def _peak_megabytes() -> int:
-    """Of this process alone: what `getrusage` tells begins, on Linux, with what the process held that started this one."""
+    """Of this process alone: on Linux `getrusage` begins with what the process held that started this one."""
     with suppress(FileNotFoundError):
         (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
         return int(line) // 1024
