@@ -372,7 +372,7 @@ class TestContent:
     def test_every_question_has_its_documents(self, company: DemoCompany) -> None:
         questions = [question for question in QUESTIONS if question.source == "freshdesk"]
         assert sum(question.language == "en" for question in questions) >= 20
-        assert sum(question.language == "nl" for question in questions) == 26
+        assert sum(question.language == "nl" for question in questions) >= 20
         for question in questions:
             known = {key for stream in STREAMS for key, _ in company.records(question.tenant, stream)}
             assert known.issuperset(question.record_ids)
