@@ -147,9 +147,9 @@ class Batch:
             if held is not None and held.num_rows:
                 yield partition, held
 
-    def rows(self, partition: Partition) -> "Rows":
-        """The rows of one partition by their numbers."""
-        return Rows(_read(self.files[partition], PAGE_ROWS, partition))
+    def rows(self, partition: Partition, columns: Sequence[str] | None = None) -> "Rows":
+        """The rows of one partition by their numbers; of Parquet files, if asked, only some columns."""
+        return Rows(_read(self.files[partition], PAGE_ROWS, partition, columns))
 
     def only(self, partitions: Collection[Partition]) -> "Batch":
         """Some partitions, to be read as long as this batch is there."""

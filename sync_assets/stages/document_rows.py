@@ -5,6 +5,7 @@ from typing import Any
 from sync_assets.batches import Partition, dump_json, load_json
 from sync_assets.documents import Document, Part, Record, Version
 from sync_assets.stages import Context
+from sync_assets.stages.comparing import Hashes
 
 
 def row_of(
@@ -14,12 +15,12 @@ def row_of(
     identity: str,
     version: Version,
     document: Document | None,
-    hashes: tuple[str | None, str | None],
+    hashes: Hashes | None,
 ) -> dict[str, Any]:
     """The row of a document, or a tombstone's where it is None.
 
     Args:
-        hashes: of its content and of its metadata.
+        hashes: of the document.
     """
     row: dict[str, Any] = {
         "partition": partition.key,
@@ -31,7 +32,7 @@ def row_of(
         "deleted": document is None,
         **version.model_dump(),
     }
-    if document is None:
+    if document is None or hashes is None:
         return row
     return {
         **row,

@@ -14,34 +14,31 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from sync_assets.batches import Batch, BatchWriter, Partition
-from sync_assets.documents import (
-    DOCUMENT_SCHEMA,
-    Document,
-    Record,
-    Standing,
-    Version,
-    Visibility,
-    document_id,
-    is_stale,
-    next_floor,
-)
-from sync_assets.hashing import SetDigest
+from sync_assets.documents import DOCUMENT_SCHEMA, Document, Record, Standing, Visibility, document_id
 from sync_assets.ledger import DocumentRow, KnownDocument
 from sync_assets.ledger.files import name_files
 from sync_assets.ledger.forgotten import forgotten_records
 from sync_assets.processors import processed
 from sync_assets.sources import Source
 from sync_assets.stages import Context, QuarantineDesk, Report, record_states
+from sync_assets.stages.comparing import compared, is_older
 from sync_assets.stages.document_rows import row_of
 from sync_assets.stages.enriching import Enriching, open_enriching
 from sync_assets.stages.findings import DocumentRules
-from sync_assets.stages.raw import digest_rows, records_of
+from sync_assets.stages.kept import KeptFiles
+from sync_assets.stages.raw import records_of
+from sync_assets.stages.standing import StandingDocuments
 
 STAGE = "documents"
+# What is told of a document in a report.
+_TOLD = ["document_id", "record_id", "deleted", "modified_at", "authoritative", "title", "url", "visibility"]
+_TOLD += ["content_hash", "metadata_hash"]
 
 
 def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     """Turn records into documents, one row each, tombstones included; bad records go to quarantine.
+
+    A partition whose records would become the documents that they were keeps its file.
 
     Raises:
         SettingsError: a setting of the stream's language model is missing.
@@ -52,37 +49,52 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     rules = DocumentRules()
     report.findings = rules.findings
     writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
+    standing = StandingDocuments(context, raw)
+    kept = KeptFiles(context, raw, writer, standing.settings, handed=standing.handed, stands=standing.stands)
     held_of = cache(
         lambda tenant: {one.record_id for one in context.services.ledger.quarantined(*context.stream.of(tenant))}
     )
+
+    def tell(
+        partition: Partition, rows: Sequence[dict[str, Any]], record_ids: list[str], failed: dict[str, str]
+    ) -> None:
+        held = held_of(partition.tenant)  # before any of them is released
+        desk.settle(partition, failed, record_ids)
+        rules.judge(partition, rows, held)
+        _tell(report, partition, rows)
+        context.advance(partition.tenant, STAGE, report.total("records"), report.upstream_rows)
+
     with _accounts(context) as account_of, open_enriching(context) as enriching:
         if enriching.is_limited:
-            _refuse_beyond_limits(context, raw, account_of, enriching)
-        read = {partition: SetDigest() for partition in raw.partitions}
-        for partition, table in raw.pages():
+            _refuse_beyond_limits(context, kept.others, account_of, enriching)
+        for partition in raw.partitions:
             tenant = partition.tenant
-            held = held_of(tenant)  # before any of them is released
-            for row in digest_rows(table):
-                read[partition].add(row)
-            records = _remembered(context, tenant, table)
-            documents, failed = _parse(context, account_of(tenant), records)
-            named = _files_of(context, documents)
-            failed |= _attach(context, tenant, account_of(tenant), documents, report)
-            failed |= _process(context, documents)
-            stale = _stale(context, tenant, records, documents) if enriching.summarises else ()
-            failed |= enriching.enrich(partition, documents, stale, report)
-            with context.services.ledger.lock("documents", *context.stream.of(tenant)):
-                rows = _compare(context, partition, records, documents, report)
-                files = {row["record_id"]: named.get(row["record_id"], []) for row in rows}
-                name_files(context.services.ledger, tenant, context.stream.source, files)
-            desk.settle(partition, failed, list(documents))
-            rules.judge(partition, rows, held)
-            if rows:
-                writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
-            context.advance(tenant, STAGE, report.total("records"), report.upstream_rows)
-        for partition, rows in read.items():
-            report.distrust_unless(partition, rows.hexdigest())
-    return writer.finish(record_states(context, report)), report
+            for _, table in kept.batch.only([partition]).pages(columns=_TOLD):
+                report.count(partition, "records", table.num_rows)
+                report.count(partition, "unchanged", table.num_rows)
+                tell(partition, table.to_pylist(), table["record_id"].to_pylist(), {})
+            for _, table in kept.others.only([partition]).pages():
+                records = _remembered(context, tenant, table)
+                documents, failed = _parse(context, account_of(tenant), records)
+                named = _files_of(context, documents)
+                lacking, notes = _attach(context, tenant, account_of(tenant), documents)
+                if lacking or notes:
+                    kept.lacks_something(partition)
+                report.notes += notes
+                failed |= lacking | _process(context, documents)
+                stale = _stale(context, tenant, records, documents) if enriching.summarises else ()
+                failed |= enriching.enrich(partition, documents, stale, report)
+                with context.services.ledger.lock("documents", *context.stream.of(tenant)):
+                    rows = _compare(context, partition, records, documents, report)
+                    files = {row["record_id"]: named.get(row["record_id"], []) for row in rows}
+                    name_files(context.services.ledger, tenant, context.stream.source, files)
+                if rows:
+                    writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
+                tell(partition, rows, list(documents), failed)
+            report.distrust_unless(partition, standing.read(partition))
+    documents = writer.finish(record_states(context, report))
+    report.origins = kept.origins(documents) if standing.repeat else {}
+    return documents, report
 
 
 @contextmanager
@@ -128,20 +140,19 @@ def _files_of(context: Context, documents: dict[str, Document | None]) -> dict[s
 
 
 def _attach(
-    context: Context, tenant: str, account: Source, documents: dict[str, Document | None], report: Report
-) -> dict[str, str]:
-    """Make the texts of files parts of a page's documents; returns reasons for those that lack one."""
+    context: Context, tenant: str, account: Source, documents: dict[str, Document | None]
+) -> tuple[dict[str, str], list[str]]:
+    """Make the texts of files parts of a page's documents; returns reasons for those that lack one, and notes."""
     found = [document for document in documents.values() if document is not None and document.attachments]
     if context.stream.attachments is None or not found:
-        return {}
+        return {}, []
     from sync_assets.stages.attachments import Attachments
 
     stream = context.stream
     attachments = Attachments(context.services.ledger, tenant, stream.source, account, context.stream.attachments)
     attached, failed, notes = attachments.attached(found, context.spared)
     documents.update({document.record_id: document for document in attached})
-    report.notes += notes
-    return failed
+    return failed, notes
 
 
 def _process(context: Context, documents: dict[str, Document | None]) -> dict[str, str]:
@@ -165,8 +176,7 @@ def _stale(context: Context, tenant: str, records: Sequence[Record], documents: 
     known = context.services.ledger.known_documents(ref, list(ids.values()))
     stale: set[str] = set()
     for record in records:
-        standing = known.get(ids.get(record.record_id, ""))
-        if standing is not None and is_stale(_version(record, standing), standing.standing):
+        if is_older(record, known.get(ids.get(record.record_id, ""))):
             stale.add(record.record_id)
         else:
             stale.discard(record.record_id)
@@ -224,87 +234,54 @@ def _compare(
             continue
         document = documents[record.record_id]
         identity = ids[record.record_id]
-        standing = known.get(identity)
-        version = _version(record, standing)
-        if standing is not None and is_stale(version, standing.standing):
+        hashes = (document.content_hash, document.metadata_hash) if document else None
+        found = compared(record, identity, hashes, known.get(identity))
+        if found is None:
             report.count(partition, "stale")
             continue
-        hashes = (document.content_hash, document.metadata_hash) if document else (None, None)
-        change = _change(document, hashes, version, standing)
-        report.count(partition, change)
-        if change != "unchanged":
-            report.show_change(partition, _shown_change(identity, change, version, document))
-        cheap_version = record.cheap_version if document else ""
-        if change == "unchanged" and standing is not None:
-            version, floor = _standing_version(standing.standing), standing.standing.floor
-        else:
-            floor = next_floor(version, document is None, standing.standing if standing else None)
-        if change != "unchanged" or standing is None or standing.cheap_version != cheap_version:
-            news[identity] = DocumentRow(
-                identity, record.record_id, version, floor, document is None, cheap_version, *hashes
-            )
-            known[identity] = KnownDocument(
-                Standing(
-                    modified_at=version.modified_at,
-                    observed_at=version.observed_at,
-                    floor=floor,
-                    deleted=document is None,
-                ),
-                cheap_version,
-                *hashes,
-            )
-        report.digests[partition].add([identity, *hashes, document is None])
-        if document is not None:
-            report.count(partition, "documents")
-            if document.visibility is Visibility.PUBLIC:
-                report.show(
-                    partition,
-                    {
-                        "document": identity,
-                        "title": document.title,
-                        "modified": version.modified_at,
-                        "link": document.url,
-                    },
-                )
-        rows.append(row_of(context, partition, record, identity, version, document, hashes))
+        report.count(partition, found.change)
+        row = row_of(context, partition, record, identity, found.version, document, hashes)
+        if found.change != "unchanged":
+            report.show_change(partition, {"change": found.change, **_shown(row)})
+        if found.news is not None:
+            news[identity] = found.news
+            known[identity] = _known(found.news)
+        rows.append(row)
     context.services.ledger.record_documents(ref, list(news.values()))
     return rows
 
 
-def _shown_change(identity: str, change: str, version: Version, document: Document | None) -> dict[str, Any]:
-    public = document is not None and document.visibility is Visibility.PUBLIC
-    return {
-        "change": change,
-        "document": identity,
-        "title": document.title if document is not None and public else "",
-        "modified": version.modified_at,
-        "link": document.url if document is not None else None,
-    }
-
-
-def _version(record: Record, standing: KnownDocument | None) -> Version:
-    """A deletion may come without a time: it is one of what stands."""
-    modified_at = record.modified_at
-    if modified_at is None:
-        modified_at = standing.standing.modified_at if standing else record.observed_at
-    return Version(modified_at=modified_at, observed_at=record.observed_at, authoritative=record.authoritative)
-
-
-def _standing_version(standing: Standing) -> Version:
-    """What stands, with the authority that it was accepted with: a store that lags behind must accept it too."""
-    return Version(
-        modified_at=standing.modified_at,
-        observed_at=standing.observed_at,
-        authoritative=standing.floor >= standing.observed_at,
+def _known(row: DocumentRow) -> KnownDocument:
+    """What the ledger knows after it was told this."""
+    version = row.version
+    return KnownDocument(
+        Standing(
+            modified_at=version.modified_at, observed_at=version.observed_at, floor=row.floor, deleted=row.deleted
+        ),
+        row.cheap_version,
+        row.content_hash,
+        row.metadata_hash,
     )
 
 
-def _change(
-    document: Document | None, hashes: tuple[str | None, str | None], version: Version, standing: KnownDocument | None
-) -> str:
-    if document is None:
-        return "unchanged" if standing is not None and standing.standing.deleted else "deleted"
-    if standing is None or standing.standing.deleted:
-        return "added"
-    same = (standing.content_hash, standing.metadata_hash) == hashes
-    return "unchanged" if same and standing.standing.modified_at == version.modified_at else "changed"
+def _tell(report: Report, partition: Partition, rows: Sequence[dict[str, Any]]) -> None:
+    """Count and show rows of documents."""
+    for row in rows:
+        hashes = row.get("content_hash"), row.get("metadata_hash")
+        report.digests[partition].add([row["document_id"], *hashes, row["deleted"]])
+        if row["deleted"]:
+            continue
+        report.count(partition, "documents")
+        if row["visibility"] == Visibility.PUBLIC:
+            report.show(partition, _shown(row))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """What people are shown of a document; never a title that is not public."""
+    public = row.get("visibility") == Visibility.PUBLIC
+    return {
+        "document": row["document_id"],
+        "title": row["title"] if public else "",
+        "modified": row["modified_at"],
+        "link": row.get("url"),
+    }

@@ -1,8 +1,7 @@
 """Files that a stage would make again exactly as they are: from the same file before, by the same code and settings.
 
 Chunks follow from documents, and embeddings from chunks, so a window in which nothing changed is not cut and gathered
-again. What documents are made of lies outside of the file before them (names that upstream gives to codes, attached
-files, language models), so they are made each time.
+again. Documents follow from records and from what the ledger knows of them (`standing.py`).
 
 The ledger keeps a file's origin: a hash of the file and of all that it follows from. A file that was damaged, or that
 another run put there, has another one and is made anew.
@@ -10,7 +9,7 @@ another run put there, has another one and is made anew.
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -32,14 +31,24 @@ class KeptFiles:
         before: what the stage is handed.
         writer: of what the stage makes; it is told of the files that stay.
         settings: what decides beside `before` what the stage makes, as JSON-like values.
+        handed: digest of what the stage is handed of a partition; the hash of its file where not given.
+        stands: whether a stored file, made of the same by the same code and settings, is right now.
 
     Attributes:
         batch: the files that stay.
         others: the partitions of `before` that are to be made.
     """
 
-    def __init__(self, context: Context, before: Batch, writer: BatchWriter, *settings: Any) -> None:
-        self._before = before
+    def __init__(
+        self,
+        context: Context,
+        before: Batch,
+        writer: BatchWriter,
+        *settings: Any,
+        handed: Callable[[Partition], str] | None = None,
+        stands: Callable[[Partition, Path], bool] = lambda partition, path: True,
+    ) -> None:
+        self._handed = handed or (lambda partition: _hash(before.files[partition]))
         self._settings = settings
         self._origins: dict[Partition, str] = {}
         self._lacking: set[Partition] = set()
@@ -49,7 +58,7 @@ class KeptFiles:
             if path is None or self._origin(path, partition) != origin:
                 continue
             ids = pq.read_table(path, columns=["document_id"])["document_id"].unique().to_pylist()
-            if not forgotten_among(context.services.ledger, partition.tenant, ids):
+            if not forgotten_among(context.services.ledger, partition.tenant, ids) and stands(partition, path):
                 writer.keep(partition, path)
                 self._origins[partition] = origin
                 kept[partition] = path
@@ -68,7 +77,7 @@ class KeptFiles:
         return self._origins
 
     def _origin(self, path: Path, partition: Partition) -> str:
-        return digest([_hash(path), _hash(self._before.files[partition]), self._settings, _code()])
+        return digest([_hash(path), self._handed(partition), self._settings, _code()])
 
 
 def _known_origins(context: Context, stage: Stage, before: Batch) -> Iterator[tuple[Partition, str]]:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from pydantic import BaseModel
+
 from sync_assets.batches import Batch, Partition
 from sync_assets.chunking import ChunkLimits, chunk_document
 from sync_assets.chunks import chunk_id
@@ -176,6 +178,10 @@ class UpstreamSource:
             raise SourceError("Upstream is down.", "Wait.")
 
 
+class AccountWithoutSettings(BaseModel):
+    """What stands in the tenants file of an account that needs nothing."""
+
+
 class UpstreamTenants:
     """Stands for `Tenants`: every tenant has an account in its own upstream."""
 
@@ -184,6 +190,9 @@ class UpstreamTenants:
 
     def open(self, source: str, tenant: str) -> UpstreamSource:
         return UpstreamSource(tenant, self._upstreams[tenant])
+
+    def account(self, source: str, tenant: str) -> BaseModel:
+        return AccountWithoutSettings()
 
     def names(self, source: str | None = None) -> list[str]:
         return sorted(self._upstreams)

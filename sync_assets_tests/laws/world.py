@@ -33,7 +33,7 @@ from sync_assets.sources import Source
 from sync_assets.sources.http import Timer
 from sync_assets.stages import Report, Stream
 from sync_assets.vector_stores import Audience, Hit, StoredChunk
-from sync_assets_tests.laws.upstream import Chain, Crash, install
+from sync_assets_tests.laws.upstream import AccountWithoutSettings, Chain, Crash, install
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -174,6 +174,9 @@ class _OneAccount:
 
     def open(self, source: str, tenant: str) -> Source:
         return self._system.open(tenant, _network())
+
+    def account(self, source: str, tenant: str) -> AccountWithoutSettings:
+        return AccountWithoutSettings()
 
 
 def _network() -> httpx.HTTPTransport:

@@ -25,7 +25,7 @@ from sync_assets.stages.documents import make_documents
 from sync_assets.stages.raw import RawOptions, extract_raw
 from sync_assets_tests.attachments.files import picture
 from sync_assets_tests.attachments.tesseracts import fake_tesseract
-from sync_assets_tests.laws.upstream import Ticket, Upstream, UpstreamSource, window
+from sync_assets_tests.laws.upstream import AccountWithoutSettings, Ticket, Upstream, UpstreamSource, window
 from sync_assets_tests.postgres import fresh_database
 
 LIMITS = Limits(max_bytes=1000)
@@ -258,6 +258,9 @@ class FilesOfTickets(Files):
 
     def open(self, source: str, tenant: str) -> "FilesOfTickets":
         return self
+
+    def account(self, source: str, tenant: str) -> AccountWithoutSettings:
+        return AccountWithoutSettings()
 
     def to_document(self, stream: str, record: Record) -> Document:
         files = [Attachment(locator=name, path=f"file-{name}", name=f"{name}.txt") for name in record.payload["texts"]]
