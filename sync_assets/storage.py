@@ -35,8 +35,10 @@ class Storage(Protocol):
     def get(self, key: str, folder: Path) -> Path | None:
         """A local file with the content of a key, to be read only; None when there is none.
 
+        It stays as it is, whatever is stored under the key meanwhile.
+
         Args:
-            folder: where a download may be put; the caller removes it.
+            folder: where it is put; the caller removes it.
         """
         ...
 
@@ -73,8 +75,17 @@ class LocalStorage:
                 temporary.unlink(missing_ok=True)
 
     def get(self, key: str, folder: Path) -> Path | None:
-        path = self._path(key)
-        return path if path.exists() else None
+        """A link, or a copy where the folder is on another disk: `put` lets another file take this one's place."""
+        stored = self._path(key)
+        path = folder / f"{uuid.uuid4().hex}-{stored.name}"
+        with _errors(str(stored)):
+            if not stored.is_file():
+                return None
+            try:
+                os.link(stored, path)
+            except OSError:
+                shutil.copyfile(stored, path)
+        return path
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         folder = self._path(prefix.rpartition("/")[0])

@@ -64,17 +64,19 @@ def judge(services: Services, pair: Pair, progress: Progress = no_progress) -> J
     Raises:
         SettingsError: golden.yaml has a mistake.
         GraphError: the graph, which tells of resolved tickets, is out of reach.
-        FingerprintMismatch: the new collection's model is not what its name opens now.
+        FingerprintMismatch: the model of the new collection, or of another one in that store, is not what its name
+            opens now.
     """
     old, new = pair
     questions = golden_questions(services, pair)
     if not questions:
         return Judgement(old.store, 0, [])
     try:
-        before = answer(services, questions, old.store, progress=progress)["hybrid"]
+        services.embedder_that_made(old)
     except FingerprintMismatch:
         # Nobody finds anything with it, which is why another one was built.
         return Judgement(old.store, len(questions), [])
+    before = answer(services, questions, old.store, progress=progress)["hybrid"]
     after = answer(services, questions, old.store, {old.id: new}, progress)["hybrid"]
     changes = [
         Change(name, float(before[name].mean()), float(after[name].mean()), interval(after[name] - before[name]))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
 from sync_assets.checks.results import ERROR, result
 from sync_assets.components.failures import failures
@@ -18,6 +19,7 @@ from sync_assets.partitions import GRAPH_TENANTS, SEARCH, TENANTS_TAG
 from sync_assets.services import Services
 
 if TYPE_CHECKING:
+    from sync_assets.golden.measures import Interval
     from sync_assets.golden.measuring import Answers
 
 _KEY = dg.AssetKey([SEARCH, "quality"])
@@ -28,6 +30,14 @@ _MEASURE, _MODE = "nDCG@10", "hybrid"
 # next one is compared with, which are older where this one had fallen; and by how much it had, in words.
 _SCORES, _BAR, _FALLEN = "scores", "compared_with_next", "fallen"
 _HASH = 12
+
+
+class MeasureOptions(dg.Config):
+    """How to measure; the run configuration of the asset."""
+
+    accept: bool = Field(
+        default=False, description="Hold the next measurements to what this one finds, also where it has fallen"
+    )
 
 
 class SearchQuality(dg.Component, dg.Model, dg.Resolvable):
@@ -57,25 +67,20 @@ class SearchQuality(dg.Component, dg.Model, dg.Resolvable):
                     _CHECK,
                     asset=_KEY,
                     description=f"{_MEASURE} of {_MODE} search has not fallen, for any tenant, since the last "
-                    "measurement that had not, by the questions that both asked. Wipe a tenant's materializations to "
-                    "accept what it has now.",
+                    "measurement that had not, by the questions that both asked. Materialize the tenant with "
+                    "`accept: true` in the launchpad to accept what it has now.",
                 )
             ],
         )
-        def quality(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+        def quality(
+            context: dg.AssetExecutionContext, config: MeasureOptions, services: dg.ResourceParam[Services]
+        ) -> dg.MaterializeResult:
             with failures():
                 measured = {tenant: _measured(services, tenant, context) for tenant in context.partition_keys}
             last = _last(context.instance, {*services.tenants.names(), *measured})
             scores = {tenant: _scores(found) for tenant, found in measured.items()}
-            bars = {tenant: last.get(tenant, {}).get(_BAR, {}) for tenant in scores}
-            fallen = {tenant: _all_fallen(bars[tenant], found) for tenant, found in scores.items()}
             told = {
-                tenant: {
-                    _SCORES: scores[tenant],
-                    _BAR: {**scores[tenant], **{store: bars[tenant][store] for store in fallen[tenant]}},
-                    _FALLEN: fallen[tenant],
-                }
-                for tenant in measured
+                tenant: _told({} if config.accept else last.get(tenant, {}), found) for tenant, found in scores.items()
             }
             attach_partition_metadata(
                 context, _KEY, {tenant: _metadata(found, told[tenant]) for tenant, found in measured.items()}
@@ -191,22 +196,36 @@ def _check(fallen: Mapping[str, Mapping[str, str]]) -> dg.AssetCheckResult:
     )
 
 
-def _all_fallen(before: Mapping[str, Mapping[str, float]], now: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """By how much each store that answers worse does, in words."""
-    found = {store: _fallen(before.get(store, {}), scores) for store, scores in now.items()}
-    return {store: case for store, case in found.items() if case}
+def _told(last: Mapping[str, Any], scores: Mapping[str, dict[str, float]]) -> dict[str, Any]:
+    """What this measurement tells, by what the last one did.
+
+    Where too few questions can be compared, or a store was not measured, what was told of it before goes on to stand,
+    and new questions are held to what they have now.
+    """
+    bars: dict[str, dict[str, float]] = {}
+    fallen: dict[str, str] = {}
+    for store in sorted(scores.keys() | last.get(_BAR, {}).keys()):
+        before, now = last.get(_BAR, {}).get(store, {}), scores.get(store, {})
+        difference = _difference(before, now)
+        if difference is not None and difference.high >= 0:
+            bars[store] = now
+            continue
+        bars[store] = now | before
+        if difference is not None:
+            fallen[store] = (
+                f"{_MEASURE} {difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f}), "
+                f"{len(before.keys() & now.keys())} questions"
+            )
+        elif store in last.get(_FALLEN, {}):
+            fallen[store] = last[_FALLEN][store]
+    return {_SCORES: scores, _BAR: bars, _FALLEN: fallen}
 
 
-def _fallen(before: Mapping[str, float], now: Mapping[str, float]) -> str:
-    """By how much the questions of both measurements are answered worse, in words; empty where they are not."""
+def _difference(before: Mapping[str, float], now: Mapping[str, float]) -> "Interval | None":
+    """How much better the questions of both are answered now; None where they are too few to tell."""
     import numpy as np
 
     from sync_assets.golden.measures import FEWEST, interval
 
     both = sorted(before.keys() & now.keys())
-    if len(both) < FEWEST:
-        return ""
-    difference = interval(np.array([now[one] - before[one] for one in both]))
-    if difference.high >= 0:
-        return ""
-    return f"{_MEASURE} {difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f}), {len(both)} questions"
+    return interval(np.array([now[one] - before[one] for one in both])) if len(both) >= FEWEST else None

@@ -55,6 +55,16 @@ class EmbeddingCache:
                         found[content_hash] = np.frombuffer(vector, _STORED).astype(np.float32, copy=False)
         return found
 
+    def has_all(self, tenant: str, fingerprint: str, hashes: Sequence[str]) -> bool:
+        """Whether each of these texts is cached. The hashes differ from each other."""
+        query = (
+            "SELECT count(*) FROM sync_assets.embedding_cache"
+            " WHERE tenant = %s AND fingerprint = %s AND content_hash = ANY(%s)"
+        )
+        with self._connection() as connection, connection.cursor() as cursor:
+            found = cursor.execute(query, (tenant, fingerprint, list(hashes))).fetchone()
+        return found is not None and found[0] == len(hashes)
+
     def put(self, tenant: str, fingerprint: str, vectors: Mapping[str, np.ndarray]) -> None:
         """Add vectors by content hash, durable on return; those that are there already stay."""
         if not vectors:

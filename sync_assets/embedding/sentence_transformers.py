@@ -32,6 +32,8 @@ _WHEEL_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 _BATCH_TOKENS = {"cpu": 2_048, "cuda": 65_536}
 # How far from unit length a vector may be that was made so in this precision.
 _SLACK: dict[Precision, float] = {"float32": 1e-3, "bfloat16": 2e-2}
+# Characters whose tokens are counted at once: each costs about 30 bytes while they are.
+_COUNTED_AT_ONCE = 1_000_000
 _UNUSED_FILES = ["*.onnx", "*.ot", "*.h5", "*.msgpack", "onnx/*", "openvino/*"]
 
 
@@ -62,10 +64,28 @@ class FileTokenizer:
         return self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        return [len(found) for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [
+            len(found)
+            for page in _pages(texts)
+            for found in self._tokenizer.encode_batch_fast(page, add_special_tokens=False)
+        ]
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         return self._tokenizer.encode(text, add_special_tokens=False).offsets
+
+
+def _pages(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts in their order, together about as long as may be counted at once."""
+    page: list[str] = []
+    characters = 0
+    for text in texts:
+        page.append(text)
+        characters += len(text)
+        if characters >= _COUNTED_AT_ONCE:
+            yield page
+            page, characters = [], 0
+    if page:
+        yield page
 
 
 class SentenceTransformersEmbedder:

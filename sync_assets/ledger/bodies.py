@@ -10,6 +10,7 @@ from sync_assets.ledger import Ledger
 from sync_assets.ledger import tables as t
 
 _COPIED = ("tenant", "document_id", "source", "stream", "title", "url", "visibility", "principals")
+_OF_A_DELETION = ("tenant", "document_id", "deleted", "modified_at", "observed_at")
 _COMPARED = ("modified_at", "content_hash", "metadata_hash")
 
 
@@ -22,7 +23,7 @@ def write_bodies(ledger: Ledger, documents: Batch, only_deletions: bool = False)
         How many rows were written or removed.
     """
     changed = 0
-    for _, table in documents.pages():
+    for _, table in documents.pages(columns=_OF_A_DELETION if only_deletions else None):
         if only_deletions:
             table = table.filter(table["deleted"])
         rows = table.to_pylist()

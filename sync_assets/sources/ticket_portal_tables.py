@@ -326,12 +326,15 @@ class LongText(NamedTuple):
     text: str | None
 
 
+_NESTED = (LongText, dict, list)
+
+
 def with_texts(value: Any) -> Any:
     """A payload with its long texts."""
     if isinstance(value, LongText):
         return value.text
     if isinstance(value, dict):
-        return {key: with_texts(item) for key, item in value.items()}
+        return {key: with_texts(item) if isinstance(item, _NESTED) else item for key, item in value.items()}
     return [with_texts(item) for item in value] if isinstance(value, list) else value
 
 
@@ -405,20 +408,20 @@ class Query:
         times: list[datetime] = []
         is_deleted = False
         for column, value in zip(self.columns, self._values(row), strict=True):
-            kind = column.kind
+            table, name, kind, zone, part, is_shown, is_time = column
             try:
-                found = read_value(kind, value, column.zone)
+                found = read_value(kind, value, zone)
             except ValueError as error:
-                raise ValueError(f"{column.table}.{column.name} {error}") from None
+                raise ValueError(f"{table}.{name} {error}") from None
             if kind is Kind.DELETION:
                 is_deleted = bool(found)
                 continue
             if kind is Kind.TIME and found is not None:
-                if column.is_time:
+                if is_time:
                     times.append(found)
                 found = found.isoformat().replace("+00:00", "Z")
-            if column.is_shown:
-                (values if column.part is None else parts[column.part])[column.name] = found
+            if is_shown:
+                (values if part is None else parts[part])[name] = found
         for join in self.rows.joins:
             if join.part and parts[join.part][join.columns[0]] is None:
                 parts[join.part] = None
@@ -615,11 +618,11 @@ def read_value(kind: Kind, value: Any, zone: tzinfo) -> Any:
     """
     if kind is Kind.LONG_TEXT:
         return value
-    text = _text(value)
-    if text is None:
-        return _OF_NULL.get(kind)
+    text = value if isinstance(value, str) else _text(value)
     if kind is Kind.TEXT:
         return text
+    if text is None:
+        return _OF_NULL.get(kind)
     return read_time(text, zone) if kind is Kind.TIME else _OF_TEXT[kind](text)
 
 

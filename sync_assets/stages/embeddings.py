@@ -1,7 +1,9 @@
 """Embeddings: a vector for every chunk, computed once for each text and model, ever."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +34,7 @@ _SHOWN, _LOOKED_THROUGH = 5, 100
 def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     """Add vectors to chunks. A document with a text that can't be embedded goes to quarantine as a whole.
 
-    A partition whose chunks did not change keeps its file.
+    A partition whose chunks did not change keeps its file, as long as the cache has its texts.
 
     Raises:
         EmbeddingError: the model can't be loaded, or fails on everything; what was embedded before stays in the cache.
@@ -47,7 +49,7 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     desk = QuarantineDesk(context, report)
     writer = BatchWriter(context.stream.layout(STAGE), schema, chunks.partitions)
     finding = report.findings["vectors"]
-    kept = KeptFiles(context, chunks, writer, embedder.fingerprint.key)
+    kept = KeptFiles(context, chunks, writer, embedder.fingerprint.key, stands=partial(_is_cached, context, embedder))
     refuse_beyond_limits(context, kept.others)
     for partition, table in kept.batch.document_pages(GATHERED_ROWS, columns=_COUNTED):
         _without_failed(desk, partition, table, {}, finding)
@@ -70,6 +72,19 @@ def make_embeddings(context: Context, chunks: Batch) -> tuple[Batch, Report]:
     embeddings = writer.finish(record_states(context, report))
     report.origins = kept.origins(embeddings)
     return embeddings, report
+
+
+def _is_cached(context: Context, embedder: Embedder, partition: Partition, path: Path) -> bool:
+    """Whether the cache has the texts of a stored file: others look there for their vectors."""
+    stored = Batch({partition: path}, context.stream.layout(STAGE))
+    return all(
+        context.services.cache.has_all(
+            partition.tenant,
+            embedder.fingerprint.key,
+            table["content_hash"].drop_null().unique().to_pylist(),
+        )
+        for _, table in stored.pages(GATHERED_ROWS, columns=["content_hash"])
+    )
 
 
 def _gathered(chunks: Batch) -> Iterator[tuple[str, list[tuple[Partition, pa.Table]]]]:

@@ -15,8 +15,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 import sync_assets
 from sync_assets.batches import Batch, BatchWriter, Partition, Stage
 from sync_assets.hashing import digest
@@ -57,8 +55,8 @@ class KeptFiles:
             path = context.services.storage.get(writer.layout.path(partition), writer.folder)
             if path is None or self._origin(path, partition) != origin:
                 continue
-            ids = pq.read_table(path, columns=["document_id"])["document_id"].unique().to_pylist()
-            if not forgotten_among(context.services.ledger, partition.tenant, ids) and stands(partition, path):
+            stored = Batch({partition: path}, writer.layout)
+            if not _has_forgotten(context, stored) and stands(partition, path):
                 writer.keep(partition, path)
                 self._origins[partition] = origin
                 kept[partition] = path
@@ -80,6 +78,14 @@ class KeptFiles:
         return digest([_hash(path), self._handed(partition), self._settings, _code()])
 
 
+def _has_forgotten(context: Context, stored: Batch) -> bool:
+    """Whether documents of a stored file are to stay away."""
+    return any(
+        forgotten_among(context.services.ledger, partition.tenant, table["document_id"].unique().to_pylist())
+        for partition, table in stored.pages(columns=["document_id"])
+    )
+
+
 def _known_origins(context: Context, stage: Stage, before: Batch) -> Iterator[tuple[Partition, str]]:
     for tenant, group in groupby(sorted(before.partitions), key=lambda partition: partition.tenant):
         partitions = {partition.window: partition for partition in group}
@@ -98,6 +104,6 @@ def _hash(path: Path) -> str:
 def _code() -> str:
     """Hash of this package's modules, and of the names and versions of all that is installed."""
     root = Path(sync_assets.__file__).parent
-    modules = [(path.relative_to(root).as_posix(), path.read_text()) for path in sorted(root.rglob("*.py"))]
+    modules = [(path.relative_to(root).as_posix(), _hash(path)) for path in sorted(root.rglob("*.py"))]
     installed = sorted(path.name for folder in sys.path for path in Path(folder).glob("*.dist-info"))
     return digest([modules, installed])

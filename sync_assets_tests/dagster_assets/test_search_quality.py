@@ -27,13 +27,18 @@ def services(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Ite
         yield services
 
 
-def measured(services: Services, instance: dg.DagsterInstance, tenant: str) -> dg.ExecuteInProcessResult:
+def measured(
+    services: Services, instance: dg.DagsterInstance, tenant: str, **config: bool
+) -> dg.ExecuteInProcessResult:
     job = build_defs(services).resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=instance,
         asset_selection=[KEY],
         partition_key=tenant,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={
+            "ops": {"search__quality": {"config": config}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
     )
 
 
@@ -76,6 +81,33 @@ def test_quality_is_plotted_over_time_and_a_fall_is_an_error_until_it_is_mended(
             corpus.add(f"q{one}", f"trouble{one} thing{one}", stores=["pgvector"])
         mended = measured(services, instance, "acme")
         assert checks(mended)["quality", "as_good_as_before"].passed
+
+
+def test_a_fall_is_told_until_it_is_mended_or_accepted(services: Services) -> None:
+    corpus = Corpus(services, "acme")
+    documents = [corpus.add(f"f{one}", f"matter{one} thing{one}", stores=["pgvector"]) for one in range(QUESTIONS)]
+    entries = [{"question": f"matter{one}", "documents": [document]} for one, document in enumerate(documents)]
+    golden = services.settings.home / "golden.yaml"
+
+    def asked(instance: dg.DagsterInstance, number: int, **config: bool) -> bool:
+        """Whether a measurement by the first questions passes."""
+        golden.write_text(json.dumps({"acme": entries[:number]}))
+        return checks(measured(services, instance, "acme", **config))["quality", "as_good_as_before"].passed
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(GRAPH_TENANTS, ["acme"])
+        assert asked(instance, QUESTIONS)
+        for one in range(QUESTIONS // 2):
+            corpus.add(f"f{one}", "something else", stores=["pgvector"])
+        assert not asked(instance, QUESTIONS)
+        assert not asked(instance, 19), "too few to tell of anything new"
+        assert not asked(instance, 0), "no store holds an answer"
+        assert not asked(instance, QUESTIONS), "it is not what is held to that was measured meanwhile"
+        assert asked(instance, QUESTIONS, accept=True)
+        assert asked(instance, QUESTIONS)
+        for one in range(QUESTIONS // 2, QUESTIONS):
+            corpus.add(f"f{one}", "something else", stores=["pgvector"])
+        assert not asked(instance, QUESTIONS), "what was accepted is what the next one is held to"
 
 
 def test_the_schedule_measures_each_tenant_that_there_is(services: Services, tmp_path: Path) -> None:

@@ -674,6 +674,28 @@ def test_a_collection_that_nobody_can_ask_any_more_is_replaced_without_a_judgeme
         golden.unlink()
 
 
+def test_another_collection_that_nobody_can_ask_does_not_pass_for_the_active_one(world: World) -> None:
+    golden = world.services.settings.home / "golden.yaml"
+    golden.write_text(json.dumps({world.tenant: [{"question": LONG, "documents": [f"{world.tenant}_freshdesk_0"]}]}))
+    other = f"other{world.tenant}"
+    stream = replace(world.chain.stream, name="other", collection=other)
+    try:
+        replace(world.chain, stream=stream).sync(world.windows)
+        world.build(model="hash-16")
+        pair = Pair(world.active(), world.inactive())
+        assert judge(world.services, pair).changes
+        with world.services.ledger.transaction() as connection:
+            statement = sa.update(t.collections).where(t.collections.c.name == other)
+            connection.execute(statement.values(model_fingerprint="of files that were replaced"))
+        with pytest.raises(FingerprintMismatch, match=other):
+            world.switch()
+        assert world.active().id == pair.old.id
+        world.switch(force=True)
+        assert world.active().id == pair.new.id
+    finally:
+        golden.unlink()
+
+
 def test_a_few_questions_hold_up_no_switch() -> None:
     worse = Change("MRR", 1.0, 0.2, Interval(-0.8, -0.9, -0.7))
     refuse_worse([Judgement("qdrant", 19, [worse])], "tickets")
