@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -77,9 +78,13 @@ def facets(point: Point) -> list[str]:
     found = set()
     for key, value in {**point.metadata, **identity}.items():
         for item in _items(value):
-            found.add(_equals(key, item))
-            found |= {_on(key, period) for period in _periods(item)}
+            found |= _of_text(key, str(item)) if isinstance(item, str) else {_equals(key, item)}
     return sorted(found)
+
+
+@lru_cache(4_096)  # the chunks of a document have most of them in common
+def _of_text(key: str, text: str) -> frozenset[str]:
+    return frozenset([_equals(key, text), *(_on(key, period) for period in _periods(text))])
 
 
 def wanted_facets(filters: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -155,9 +160,9 @@ def _items(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list | tuple | set | frozenset) else [value]
 
 
-def _periods(value: Any) -> Iterator[str]:
-    """Year, month and day of a value that is an ISO date or time."""
-    day = _day(value) if isinstance(value, str) else None
+def _periods(text: str) -> Iterator[str]:
+    """Year, month and day of a text that is an ISO date or time."""
+    day = _day(text)
     if day is not None and _FIRST_DAY <= day < _END:
         yield from (f"{day:%Y}", f"{day:%Y-%m}", f"{day:%Y-%m-%d}")
 

@@ -234,7 +234,16 @@ class PgVectorStore:
             if value_of(cursor, counted, (_INDEX_FROM_ROWS,)) < _INDEX_FROM_ROWS:
                 return
             set_until_end(cursor, "maintenance_work_mem", _INDEX_MEMORY)
-            cursor.execute(sql.SQL("CREATE INDEX ON {} USING hnsw (embedding vector_cosine_ops)").format(partition))
+            # Vectors lie beside the table, so that PostgreSQL takes it for one too small for several processes.
+            set_until_end(cursor, "min_parallel_table_scan_size", "0")
+            definition = sql.SQL("CREATE INDEX ON {} USING hnsw (embedding vector_cosine_ops)").format(partition)
+            try:
+                with cursor.connection.transaction():
+                    cursor.execute(definition)
+            except psycopg.errors.DiskFull:
+                # Several processes share the memory in /dev/shm, of which a container has 64 MB where nobody asks.
+                set_until_end(cursor, "max_parallel_maintenance_workers", "0")
+                cursor.execute(definition)
             cursor.execute(sql.SQL("ANALYZE {}").format(partition))
 
     def drop_collection(self, collection: Collection) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,6 +51,7 @@ from sync_assets_tests.contracts.points import (
     unit,
     unit_vectors,
 )
+from sync_assets_tests.postgres import fresh_database
 from sync_assets_tests.stores import STORES
 
 pytestmark = [
@@ -877,3 +879,19 @@ def test_pgvector_collections_and_tenants_can_be_made_at_once(postgres_url: str)
         thread.join(60)
     assert failures == []
     assert PgVectorStore(postgres_url).count(collection, "acme") == 6
+
+
+def test_an_index_is_made_where_processes_can_share_no_memory_for_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgvector, "_INDEX_MEMORY", "1500GB")  # more than any /dev/shm has
+    vectors = unit_vectors(1000)
+    with fresh_database(postgres_url) as url, closing(PgVectorStore(url)) as store:
+        collection = new_collection()
+        store.ensure_collection(collection)
+        store.upsert(collection, "acme", [make(number, vector=vectors[number]) for number in range(1000)])
+        store.finish_load(collection, "acme")
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%hnsw%'").fetchall()
+        assert len(found) == 1
+        assert store.search(collection, "acme", INSIDE, vectors[7], 1)[0].record_id == "7"
