@@ -26,15 +26,17 @@ def main(home: str, *steps: str) -> None:
     import bench_defs  # pyright: ignore[reportMissingImports] `Installation` wrote it
 
     from sync_assets import definitions
+    from sync_assets.runs import open_instance
     from sync_assets.services import Services
     from sync_assets.settings import load_settings
 
     definitions.sync_assets.defs = bench_defs
     services = Services(load_settings())
     try:
-        # The database is started, and the definitions are loaded, before anything is timed.
+        # The databases are there, and the definitions are loaded, before anything is timed.
         services.ledger.active_collection("none", "none")
-        definitions.defs()
+        with open_instance():
+            definitions.defs()
         for step in steps:
             started, processor = time.perf_counter(), time.process_time()
             told = STEPS[step](services)

@@ -9,7 +9,7 @@ from bench.results import Bound, Part, Row
 from sync_assets_tests.mariadb import running_server
 
 _COLD, _STANDING = 400, 3000
-_ROUNDS = 2
+_ROUNDS = 3
 _CHANGED = 0.01
 _START = 1.15
 _EMPTY, _A_DOCUMENT = 1.5, 0.001
@@ -74,11 +74,12 @@ def _standing(home: Installation, portal: Portal, documents: int, tell: Callable
         limit=0,
         measured=float(again["embedded"] + since["embedded"]),
     )
-    yield Bound(
-        claim="seconds of a sync with nothing to do, by 1.5 empty chains and 1 ms for each document",
-        limit=1.0,
-        measured=again["seconds"] / (_EMPTY * empty["seconds"] + _A_DOCUMENT * documents),
-    )
+    for told, log in ((empty, "in Dagster as it comes"), (here, "with this project's event log")):
+        yield Bound(
+            claim=f"a sync with nothing to do, by 1.5 empty chains {log} and 1 ms for each document",
+            limit=1.0,
+            measured=again["seconds"] / (_EMPTY * told["seconds"] + _A_DOCUMENT * documents),
+        )
     changed = [ticket.edited() for ticket in spread(tickets(documents), _CHANGED)]
     portal.put(changed)
     tell(f"{len(changed)} documents changed")
@@ -110,9 +111,10 @@ PART = Part(
     "Overhead",
     """
 Tickets of a portal in MariaDB, eight paragraphs of about 500 characters in each, five windows of one tenant. Each
-figure is the best of two rounds, each in a process of its own; definitions and model are loaded before anything is
-timed. The processor seconds are those of that process, without its database servers. The empty chain and the start of a
-run are those of Dagster as it comes, over the same partitions; a sync keeps its events as this project does.
+figure is the best of three rounds, each in a process of its own, but for the first and the last row of the second
+table, which are of one. Before anything is timed, definitions and model are loaded and the databases are there. The
+processor seconds are those of that process, without its database servers. The empty chain and the start of a run are
+over the same partitions, in Dagster as it comes where nothing else is said.
 """,
     measure,
     (_NO_OP_TABLE, "what", "seconds"),

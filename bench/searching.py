@@ -146,8 +146,9 @@ PART = Part(
     """
 Tickets synced into all three stores with the static model `wordllama-256`; each question is a sentence of one of them.
 Milliseconds are those of `sync_assets.search`, from the question to ten documents with their highlights, one question
-after the other. An exact search compares the question with every point, or scores every text that has one of its
-words. How good the answers are on questions as people ask them is another matter: see [search.md](search.md).
+after the other. An exact search compares the question with every point; by words it scores every text that has one of
+them, for the first 10 questions. How good the answers are on questions as people ask them is another matter: see
+[search.md](search.md).
 """,
     measure,
 )
