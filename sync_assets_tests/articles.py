@@ -14,7 +14,7 @@ from sync_assets.services import Services
 from sync_assets.settings import Settings
 from sync_assets.sources import LiveId
 from sync_assets.stages import Report, Stream
-from sync_assets_tests.laws.upstream import Chain
+from sync_assets_tests.laws.upstream import AccountWithoutSettings, Chain
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 TENANT = "solara"
@@ -119,6 +119,9 @@ class _Tenants:
 
     def open(self, source: str, tenant: str) -> Source:
         return Source(tenant, self._centre)
+
+    def account(self, source: str, tenant: str) -> AccountWithoutSettings:
+        return AccountWithoutSettings()
 
 
 class World:
