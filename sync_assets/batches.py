@@ -7,7 +7,7 @@ read, never the batch (law 7). Raw batches are gzipped JSON lines, all others Pa
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -151,9 +151,9 @@ class Batch:
         """The rows of one partition by their numbers; of Parquet files, if asked, only some columns."""
         return Rows(_read(self.files[partition], PAGE_ROWS, partition, columns))
 
-    def only(self, partitions: Collection[Partition]) -> "Batch":
-        """Some partitions, to be read as long as this batch is there."""
-        return Batch({one: path for one, path in self.files.items() if one in partitions}, self.layout)
+    def only(self, partitions: Iterable[Partition]) -> "Batch":
+        """Those of some partitions that there are, to be read as long as this batch is there."""
+        return Batch({one: self.files[one] for one in partitions if one in self.files}, self.layout)
 
     def to_table(self) -> pa.Table:
         """Everything at once, for notebooks and tests; memory follows the batch."""
