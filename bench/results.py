@@ -134,5 +134,11 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True, capture_output=True)
-    return done.stdout.strip() or "unknown"
+    """The commit, `-dirty` where files differ from it; the page, which is written part by part, does not count."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, text=True, capture_output=True).stdout.strip()
+
+    others = [f":(exclude){path.relative_to(ROOT).as_posix()}" for path in (FOLDER, FOLDER.with_suffix(".md"))]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+    return f"{git('rev-parse', '--short', 'HEAD') or 'unknown'}{'-dirty' if changed else ''}"

@@ -50,7 +50,9 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
     report.findings = rules.findings
     writer = BatchWriter(context.stream.layout(STAGE), DOCUMENT_SCHEMA, raw.partitions)
     standing = StandingDocuments(context, raw)
-    kept = KeptFiles(context, raw, writer, standing.settings, handed=standing.handed, stands=standing.stands)
+    kept = KeptFiles(
+        context, raw, writer, standing.settings, input_digest=standing.input_digest, stands=standing.stands
+    )
     held_of = cache(
         lambda tenant: {one.record_id for one in context.services.ledger.quarantined(*context.stream.of(tenant))}
     )
@@ -91,9 +93,9 @@ def make_documents(context: Context, raw: Batch) -> tuple[Batch, Report]:
                 if rows:
                     writer.write(partition, pa.Table.from_pylist(rows, DOCUMENT_SCHEMA))
                 tell(partition, rows, list(documents), failed)
-            report.distrust_unless(partition, standing.read(partition))
+            report.distrust_unless(partition, standing.records_digest(partition))
     documents = writer.finish(record_states(context, report))
-    report.origins = kept.origins(documents) if standing.repeat else {}
+    report.origins = kept.origins(documents) if standing.is_repeatable else {}
     return documents, report
 
 

@@ -29,7 +29,7 @@ class KeptFiles:
         before: what the stage is handed.
         writer: of what the stage makes; it is told of the files that stay.
         settings: what decides beside `before` what the stage makes, as JSON-like values.
-        handed: digest of what the stage is handed of a partition; the hash of its file where not given.
+        input_digest: of what the stage is handed of a partition; the hash of its file where not given.
         stands: whether a stored file, made of the same by the same code and settings, is right now.
 
     Attributes:
@@ -43,10 +43,10 @@ class KeptFiles:
         before: Batch,
         writer: BatchWriter,
         *settings: Any,
-        handed: Callable[[Partition], str] | None = None,
+        input_digest: Callable[[Partition], str] | None = None,
         stands: Callable[[Partition, Path], bool] = lambda partition, path: True,
     ) -> None:
-        self._handed = handed or (lambda partition: _hash(before.files[partition]))
+        self._input_digest = input_digest or (lambda partition: _hash(before.files[partition]))
         self._settings = settings
         self._origins: dict[Partition, str] = {}
         self._lacking: set[Partition] = set()
@@ -75,7 +75,7 @@ class KeptFiles:
         return self._origins
 
     def _origin(self, path: Path, partition: Partition) -> str:
-        return digest([_hash(path), self._handed(partition), self._settings, _code()])
+        return digest([_hash(path), self._input_digest(partition), self._settings, _code()])
 
 
 def _has_forgotten(context: Context, stored: Batch) -> bool:

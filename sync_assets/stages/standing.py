@@ -25,22 +25,22 @@ class StandingDocuments:
     """The stored documents of a batch of records.
 
     Attributes:
-        repeat: whether the stream makes its documents of their records and files alone: no keywords and summaries, and
-            no processors, whose code may change without anybody being told.
-        read: digest of a partition's records, as the ledger has it of the stage before.
+        is_repeatable: whether the stream makes its documents of their records and files alone: no keywords and
+            summaries, and no processors, whose code may change without anybody being told.
+        records_digest: digest of a partition's records, as the ledger has it of the stage before.
     """
 
     def __init__(self, context: Context, raw: Batch) -> None:
         stream = context.stream
         self._context = context
         self._raw = raw
-        self.repeat = not (stream.keywords or stream.summaries or stream.processors)
-        self.read = cache(self._read)
+        self.is_repeatable = not (stream.keywords or stream.summaries or stream.processors)
+        self.records_digest = cache(self._records_digest)
 
-    def handed(self, partition: Partition) -> str:
+    def input_digest(self, partition: Partition) -> str:
         """Digest of a partition's records and of the settings of the account that reads them."""
         account = self._context.services.tenants.account(self._context.stream.source, partition.tenant)
-        return digest([self.read(partition), account.model_dump_json()])
+        return digest([self.records_digest(partition), account.model_dump_json()])
 
     @property
     def settings(self) -> list[object]:
@@ -58,7 +58,7 @@ class StandingDocuments:
         Args:
             path: a file of documents that was made of equal records.
         """
-        if not self.repeat:
+        if not self.is_repeatable:
             return False
         ledger, ref = self._context.services.ledger, self._context.stream.of(partition.tenant)
         stored = Batch({partition: path}, self._context.stream.layout("documents")).rows(partition, _COMPARED)
@@ -82,7 +82,7 @@ class StandingDocuments:
                     return False
         return number == last
 
-    def _read(self, partition: Partition) -> str:
+    def _records_digest(self, partition: Partition) -> str:
         rows = SetDigest()
         for _, table in self._raw.only([partition]).pages():
             for row in digest_rows(table):
